@@ -1,0 +1,107 @@
+"""The door of a socket: Origin, credential and caller of a handshake, by this site's settings."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.request import split_domain_port, validate_host
+
+from tickets import handshake, network
+from tickets.conf import conf
+
+Scope = MutableMapping[str, Any]
+
+SCOPE_KEY = "usher.admission"
+"""Where `Door` leaves the `Admission` in the scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What the handshake of a socket says. It grants nothing: the ticket has yet to be redeemed."""
+
+    origin_ok: bool
+    """False: refuse before accepting, with a bare 403."""
+    address: str | None
+    """The caller's, as far as trusted proxies vouch for it; None if unknown."""
+    subprotocols: tuple[str, ...]
+    """Offered by the client, without credentials."""
+    ticket: str | None = field(repr=False)
+    problem: str | None
+    """"two_tickets", "no_protocol", "malformed" or None; with a problem there is no ticket."""
+    carrier: str
+    """Where the ticket came: "subprotocol", "header", "query" or ""."""
+
+
+def admit(scope: Scope) -> Admission:
+    """Judge a websocket scope and scrub every credential from it, in place. Raises on no header bytes whatever.
+
+    Call it on the scope that the server made (see `Door`): routers hand on copies, and scrubbing a copy leaves the
+    query string in the server's log.
+    """
+    found = handshake.take(scope, protocols=conf.PROTOCOLS, allow_query=conf.ALLOW_QUERY)
+    caller = _caller_of_scope(scope)
+    return Admission(
+        origin_ok=_is_origin_allowed(scope, caller.secure),
+        address=caller.address,
+        subprotocols=found.subprotocols,
+        ticket=found.ticket,
+        problem=found.problem,
+        carrier=found.carrier,
+    )
+
+
+class Door:
+    """ASGI middleware: puts the `Admission` of each socket into its scope, under `SCOPE_KEY`. It must be outermost."""
+
+    def __init__(self, app: Callable[..., Awaitable[Any]]) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> Any:
+        scope[SCOPE_KEY] = admit(scope)
+        return await self.app(scope, receive, send)
+
+
+def caller_of(request: HttpRequest) -> network.Caller:
+    """The caller of a REST request, found by the same walk as that of a socket."""
+    meta = request.META
+    scope = getattr(request, "scope", None)  # under ASGI
+    scheme = scope.get("scheme", "http") if scope else meta.get("wsgi.url_scheme", "http")
+    return network.find_caller(
+        peer=meta.get("REMOTE_ADDR"),
+        secure=scheme == "https",
+        forwarded_for=[meta.get("HTTP_X_FORWARDED_FOR", "")],
+        forwarded_proto=[meta.get("HTTP_X_FORWARDED_PROTO", "")],
+        trusted=network.proxies(tuple(conf.TRUSTED_PROXIES)),
+    )
+
+
+def _caller_of_scope(scope: Scope) -> network.Caller:
+    client = scope.get("client")
+    return network.find_caller(
+        peer=client[0] if client else None,
+        # daphne's scope has no scheme: then it is plain.
+        secure=scope.get("scheme", "ws") in ("wss", "https"),
+        forwarded_for=network.header_values(scope["headers"], b"x-forwarded-for"),
+        forwarded_proto=network.header_values(scope["headers"], b"x-forwarded-proto"),
+        trusted=network.proxies(tuple(conf.TRUSTED_PROXIES)),
+    )
+
+
+def _is_origin_allowed(scope: Scope, secure: bool) -> bool:
+    allowed = set(network.origins(tuple(conf.ALLOWED_ORIGINS)))
+    hosts = network.header_values(scope["headers"], b"host")
+    own = network.own_origin(hosts, secure=secure)
+    if own and _is_host_allowed(hosts[0]):
+        allowed.add(own)
+    sent = network.header_values(scope["headers"], b"origin")
+    return network.is_origin_allowed(sent, allowed=allowed, required=conf.REQUIRE_ORIGIN)
+
+
+def _is_host_allowed(host: str) -> bool:
+    patterns = settings.ALLOWED_HOSTS
+    if settings.DEBUG and not patterns:  # as HttpRequest.get_host() does
+        patterns = [".localhost", "127.0.0.1", "[::1]"]
+    domain, _port = split_domain_port(host)
+    return bool(domain) and validate_host(domain, patterns)

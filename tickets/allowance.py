@@ -1,0 +1,47 @@
+"""Exact limits on how often something may be done, across all processes: the generic cell rate algorithm.
+
+Each key has one number, the "theoretical arrival time" (ITU-T I.371, annex A): when the next act would be due if all
+came evenly. An act is allowed while that time is at most `burst - 1` intervals ahead, and moves it on by one interval.
+One conditional UPDATE decides and counts at once, so no two processes can both take the last place. A get-modify-set
+(as in the throttles of Django REST framework) would let bursts through.
+"""
+
+from datetime import datetime
+
+from django.db.models import F, Value
+from django.db.models.functions import Greatest
+
+from tickets.grants import RateLimited
+from tickets.models import Allowance
+
+MICRO = 1_000_000
+
+
+def spend(key: str, *, per_minute: int, burst: int, now: datetime) -> None:
+    """Do it once more under `key`, or raise `RateLimited`.
+
+    Inside a transaction the key's row stays locked to its end: callers with one key then pass one after another.
+    """
+    clock = _microseconds(now)
+    interval = 60 * MICRO // per_minute
+    latest = clock + (burst - 1) * interval
+    if _advance(key, clock, latest, interval):
+        return
+    tat = Allowance.objects.filter(key=key).values_list("tat", flat=True).first()
+    if tat is None:  # the first time; whoever else is here for the first time makes the same row
+        Allowance.objects.bulk_create([Allowance(key=key, tat=0)], ignore_conflicts=True)
+        if _advance(key, clock, latest, interval):
+            return
+        tat = Allowance.objects.values_list("tat", flat=True).get(key=key)
+    raise RateLimited(max(tat - latest, 1) / MICRO)
+
+
+def _advance(key: str, clock: int, latest: int, interval: int) -> bool:
+    # Raw columns of this row alone: PostgreSQL checks them again after waiting for the row's lock.
+    open_ = Allowance.objects.filter(key=key, tat__lte=latest)
+    return bool(open_.update(tat=Greatest(F("tat"), Value(clock)) + Value(interval)))
+
+
+def _microseconds(moment: datetime) -> int:
+    # Not int(timestamp() * 10**6): the float would round.
+    return int(moment.timestamp()) * MICRO + moment.microsecond

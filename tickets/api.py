@@ -1,0 +1,97 @@
+"""The public face of this room: who may open a socket, and until when.
+
+Everything here is called with plain values and answers with plain frozen values, see `tickets.grants`. Times are given
+as aware UTC datetimes (`now=`; the clock's if left out). The a-twins run on the process's bounded database threads
+and turn any database error into `Unavailable`; the plain ones let it through, for a view to answer.
+"""
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, ParamSpec, TypeVar
+
+from django.db import Error as DatabaseError
+
+from tickets.admission import SCOPE_KEY, Admission, Door, admit
+from tickets.conf import conf
+from tickets.grants import (
+    EndReason,
+    Grant,
+    IssuedTicket,
+    Purpose,
+    RateLimited,
+    Refusal,
+    SessionEnded,
+    SessionState,
+    TicketRefused,
+    Unavailable,
+)
+from tickets.issuing import issue, revoke
+from tickets.redeeming import redeem
+from tickets.sessions import check_sessions, end_session, open_session
+from tickets.threads import in_thread
+
+__all__ = [
+    "SCOPE_KEY",
+    "Admission",
+    "Door",
+    "EndReason",
+    "Grant",
+    "IssuedTicket",
+    "Purpose",
+    "RateLimited",
+    "Refusal",
+    "SessionEnded",
+    "SessionState",
+    "TicketRefused",
+    "Unavailable",
+    "acheck_sessions",
+    "admit",
+    "aend_session",
+    "aissue",
+    "aopen_session",
+    "aredeem",
+    "arevoke",
+    "check_sessions",
+    "end_session",
+    "in_thread",
+    "issue",
+    "open_session",
+    "redeem",
+    "revoke",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _twin(fn: Callable[P, R]) -> Callable[P, Awaitable[R]]:
+    @functools.wraps(fn)
+    async def twin(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await in_thread(fn, *args, **kwargs)
+        except DatabaseError as error:
+            raise Unavailable(f"{fn.__name__}: {type(error).__name__}") from error
+
+    twin.__name__ = twin.__qualname__ = f"a{fn.__name__}"
+    return twin
+
+
+aopen_session = _twin(open_session)
+aend_session = _twin(end_session)
+aissue = _twin(issue)
+arevoke = _twin(revoke)
+acheck_sessions = _twin(check_sessions)
+_aredeem = _twin(redeem)
+
+
+async def aredeem(ticket: str, **how: Any) -> Grant:
+    """`redeem()`, but no longer than `TICKETS["REDEEM_TIMEOUT"]`: then `Unavailable`.
+
+    The ticket may be spent all the same by a query that was under way; its owner fetches another.
+    """
+    try:
+        async with asyncio.timeout(conf.REDEEM_TIMEOUT):
+            return await _aredeem(ticket, **how)
+    except TimeoutError as error:
+        raise Unavailable("redeem: no answer in time") from error

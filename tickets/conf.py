@@ -1,0 +1,112 @@
+"""The settings of this room: `settings.TICKETS`, read when used, so that `override_settings` works.
+
+Every default stands here beside its reason; `tickets.checks` refuses values that make no sense.
+"""
+
+from typing import Any
+
+from django.conf import settings
+
+
+class Conf:
+    """`conf.NAME` is `settings.TICKETS["NAME"]` or the default. Times are in seconds unless the name says otherwise."""
+
+    @staticmethod
+    def _get(name: str, default: Any) -> Any:
+        return getattr(settings, "TICKETS", {}).get(name, default)
+
+    @property
+    def TICKET_SECONDS(self) -> float:
+        """A ticket's life. A client spends it at once; 30 s leave room for a slow phone, and little for a thief."""
+        return self._get("TICKET_SECONDS", 30)
+
+    @property
+    def OUTSTANDING(self) -> int:
+        """Unspent tickets of one person; one more revokes the oldest. Ten devices waking up at once are honest."""
+        return self._get("OUTSTANDING", 10)
+
+    @property
+    def ISSUE_PER_MINUTE(self) -> int:
+        """Tickets one person may ask for, sustained: a client that reconnects once a second is broken."""
+        return self._get("ISSUE_PER_MINUTE", 60)
+
+    @property
+    def ISSUE_BURST(self) -> int:
+        """Tickets one person may ask for at once after a rest: many tabs restored by one browser."""
+        return self._get("ISSUE_BURST", 30)
+
+    @property
+    def SIGN_IN_PER_MINUTE_NAME(self) -> int:
+        """Sign-ins tried under one name, sustained and at once: more than fingers type, too few to guess a password."""
+        return self._get("SIGN_IN_PER_MINUTE_NAME", 10)
+
+    @property
+    def SIGN_IN_PER_MINUTE_ADDRESS(self) -> int:
+        """Sign-ins tried from one address, sustained and at once: an office behind one address in the morning."""
+        return self._get("SIGN_IN_PER_MINUTE_ADDRESS", 60)
+
+    @property
+    def GRANT_SECONDS(self) -> float:
+        """How long a redeemed ticket entitles, at most; then the client re-authenticates (OWASP ASVS 5.0, 7.3)."""
+        return self._get("GRANT_SECONDS", 900)
+
+    @property
+    def SESSION_DAYS(self) -> float:
+        """The longest life of a login session, in days, whatever the Django session or the refresh token says."""
+        return self._get("SESSION_DAYS", 30)
+
+    @property
+    def REDEEM_TIMEOUT(self) -> float:
+        """After this `aredeem` says `Unavailable`: a client told to come back is better off than one left waiting."""
+        return self._get("REDEEM_TIMEOUT", 2.0)
+
+    @property
+    def REFRESH_GRACE(self) -> float:
+        """How long a spent refresh token means "a second tab was slower" (409) and not "stolen" (the session ends)."""
+        return self._get("REFRESH_GRACE", 10)
+
+    @property
+    def ALLOW_QUERY(self) -> bool:
+        """Whether `?ticket=` is read. Off: addresses are logged by servers, proxies and browsers."""
+        return self._get("ALLOW_QUERY", False)
+
+    @property
+    def NETWORK_POLICY(self) -> str:
+        """`off`, `report`, `prefix` or `exact`: how strictly a ticket is bound to the network it was issued to.
+
+        `prefix` because phones change their last bits, and thieves seldom sit in the same /24.
+        """
+        return self._get("NETWORK_POLICY", "prefix")
+
+    @property
+    def REQUIRE_ORIGIN(self) -> bool:
+        """Whether a handshake without Origin is refused. Off: programs send none, and no cookie authenticates here."""
+        return self._get("REQUIRE_ORIGIN", False)
+
+    @property
+    def ALLOWED_ORIGINS(self) -> list[str]:
+        """Origins besides the site's own, each exactly `scheme://host[:port]`."""
+        return self._get("ALLOWED_ORIGINS", [])
+
+    @property
+    def TRUSTED_PROXIES(self) -> list[str]:
+        """Addresses and networks (CIDR) whose forwarding headers are believed; `unix` for peers on a unix socket."""
+        return self._get("TRUSTED_PROXIES", [])
+
+    @property
+    def DATABASE_THREADS(self) -> int:
+        """Threads, hence database connections, that serve the sockets of one process. Read once, at first use."""
+        return self._get("DATABASE_THREADS", 4)
+
+    @property
+    def SOCKET_PATH(self) -> str:
+        """Where the socket is; told to clients with each ticket."""
+        return self._get("SOCKET_PATH", "/ws/")
+
+    @property
+    def PROTOCOLS(self) -> list[str]:
+        """Subprotocols a ticket may be offered beside, the one to be told to clients first."""
+        return self._get("PROTOCOLS", ["usher.v1"])
+
+
+conf = Conf()

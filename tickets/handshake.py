@@ -1,0 +1,129 @@
+"""Finding the credential in a WebSocket handshake, and taking it out of the scope. Standard library only.
+
+Everything read here was chosen by a stranger; nothing here raises on any bytes. Whatever comes of a handshake, its
+scope afterwards carries no credential: servers log the query string out of that same scope, and error pages show
+headers. Cookies and `Authorization` of other schemes go too: a socket is authenticated by a ticket or not at all,
+so nothing further in can be tempted.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+TICKET_PREFIX = "usher.ticket."
+"""A browser can set no header but the subprotocols, so the ticket is offered as one of them."""
+
+TWO_TICKETS = "two_tickets"
+NO_PROTOCOL = "no_protocol"
+MALFORMED = "malformed"
+
+# RFC 9110, section 5.6.2: a subprotocol name is a token (RFC 6455, section 4.1).
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+# An honest offer is a few names and one ticket; more is only work.
+LONGEST_OFFER = 4096
+MOST_OFFERED = 32
+
+_CREDENTIAL_HEADERS = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
+_CREDENTIAL_PARAMETERS = frozenset({b"ticket", b"token", b"access_token"})
+_SUBPROTOCOL_HEADER = b"sec-websocket-protocol"
+
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a handshake offered. `ticket` is None unless there was exactly one and nothing was wrong."""
+
+    subprotocols: tuple[str, ...]
+    """As offered, in order, without credentials and without what is no token."""
+    ticket: str | None = field(repr=False)
+    carrier: str
+    """Where the ticket came: "subprotocol", "header", "query" or ""."""
+    problem: str | None
+    """TWO_TICKETS, NO_PROTOCOL, MALFORMED or None."""
+
+
+def take(scope: MutableMapping[str, Any], *, protocols: Collection[str], allow_query: bool) -> Handshake:
+    """Read the handshake in `scope`, and scrub `scope` in place.
+
+    A ticket among the subprotocols needs one of `protocols` beside it, since the server must answer with one and must
+    never answer with a ticket. The raw header is read, not `scope["subprotocols"]`: daphne percent-decodes that.
+    """
+    headers: Headers = [(bytes(name), bytes(value)) for name, value in scope.get("headers") or ()]
+    offer = ",".join(value.decode("latin-1") for name, value in headers if name.lower() == _SUBPROTOCOL_HEADER)
+    offered = list(_elements(offer))
+    kept = tuple(name for name in offered if not _is_ticket(name) and _TOKEN.fullmatch(name))
+    found = [("subprotocol", name[len(TICKET_PREFIX) :]) for name in offered if _is_ticket(name)]
+    found += [("header", ticket) for ticket in _authorization_tickets(headers)]
+    query = bytes(scope.get("query_string") or b"")
+    if allow_query:
+        found += [("query", ticket) for ticket in _query_tickets(query)]
+    _scrub(scope, headers, kept, query)
+
+    problem = _problem(offer, offered, kept, found, protocols)
+    carrier, ticket = found[0] if len(found) == 1 else ("", None)
+    return Handshake(kept, None if problem else ticket, carrier, problem)
+
+
+def _elements(offer: str) -> Iterator[str]:
+    # RFC 9110, section 5.6.1: empty list elements are ignored.
+    return filter(None, (element.strip(" \t") for element in offer.split(",")))
+
+
+def _is_ticket(name: str) -> bool:
+    # Names compare exactly (RFC 6455), but one who writes "Usher.Ticket." still offers a secret to be taken out.
+    return name[: len(TICKET_PREFIX)].lower() == TICKET_PREFIX
+
+
+def _authorization_tickets(headers: Headers) -> Iterator[str]:
+    for name, value in headers:
+        if name.lower() == b"authorization":
+            scheme, _, rest = value.decode("latin-1").strip().partition(" ")
+            if scheme.lower() == "ticket":
+                yield rest.strip()
+
+
+def _query_tickets(query: bytes) -> Iterator[str]:
+    for pair in query.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        if _parameter(name) == b"ticket":
+            yield unquote_to_bytes(value).decode("latin-1")
+
+
+def _parameter(name: bytes) -> bytes:
+    return unquote_to_bytes(name.replace(b"+", b" ")).strip().lower()
+
+
+def _problem(
+    offer: str,
+    offered: list[str],
+    kept: tuple[str, ...],
+    found: list[tuple[str, str]],
+    protocols: Collection[str],
+) -> str | None:
+    if len(found) > 1:
+        return TWO_TICKETS
+    tickets = sum(map(_is_ticket, offered))
+    if len(offer) > LONGEST_OFFER or len(offered) > MOST_OFFERED or len(kept) + tickets < len(offered):
+        return MALFORMED
+    if tickets and not set(protocols).intersection(kept):
+        return NO_PROTOCOL
+    return None
+
+
+def _scrub(scope: MutableMapping[str, Any], headers: Headers, kept: Iterable[str], query: bytes) -> None:
+    clean = [(name, value) for name, value in headers if name.lower() not in _CREDENTIAL_HEADERS]
+    clean = [(name, value) for name, value in clean if name.lower() != _SUBPROTOCOL_HEADER]
+    offer = ", ".join(kept).encode("ascii")
+    if offer:
+        clean.append((_SUBPROTOCOL_HEADER, offer))
+    if isinstance(scope.get("headers"), list):
+        scope["headers"][:] = clean  # routers copy the scope but share its lists
+    else:
+        scope["headers"] = clean
+    scope["subprotocols"] = list(kept)
+    pairs = [pair for pair in query.split(b"&") if _parameter(pair.partition(b"=")[0]) not in _CREDENTIAL_PARAMETERS]
+    scope["query_string"] = b"&".join(pairs)

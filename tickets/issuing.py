@@ -1,0 +1,102 @@
+"""Issuing tickets and taking them back."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from tickets import audit, minting
+from tickets import network as networks
+from tickets.allowance import spend
+from tickets.conf import conf
+from tickets.grants import IssuedTicket, Purpose, RateLimited, SessionEnded
+from tickets.models import LoginSession, Ticket
+from tickets.sessions import why_not
+
+
+def issue(
+    *,
+    user: Any,
+    session_id: UUID,
+    purpose: Purpose = Purpose.CONNECT,
+    network: str = "",
+    now: datetime | None = None,
+) -> IssuedTicket:
+    """Make a ticket for `user`, bound to this login session and to the caller's address (`network`; "" binds to none).
+
+    Raises `SessionEnded` if the session does not stand or is another person's, `RateLimited` if the person asks too
+    often. A person who has `TICKETS["OUTSTANDING"]` unspent tickets loses the oldest. Both limits are exact across
+    processes: the person's allowance stays locked until the ticket is in.
+    """
+    now = now or timezone.now()
+    ends = _session_end(user, session_id, now)
+    ticket = minting.mint()
+    expires_at = min(now + timedelta(seconds=conf.TICKET_SECONDS), ends)
+    try:
+        with transaction.atomic():
+            spend(f"issue:{user.pk}", per_minute=conf.ISSUE_PER_MINUTE, burst=conf.ISSUE_BURST, now=now)
+            _make_room(user, now)
+            row = Ticket.objects.create(
+                digest=minting.digest(ticket),
+                user=user,
+                session_id=session_id,
+                purpose=purpose.value,
+                network=_binding(network),
+                created_at=now,
+                expires_at=expires_at,
+            )
+    except RateLimited:
+        audit.record("ticket_issued", ok=False, user=user.pk, session=session_id, why="rate_limited", address=network)
+        raise
+    audit.record("ticket_issued", user=user.pk, session=session_id, ticket=row.pk, purpose=purpose, address=network)
+    return IssuedTicket(
+        ticket=ticket,
+        purpose=purpose,
+        expires_in=int((expires_at - now).total_seconds()),
+        expires_at=expires_at,
+        session_expires_at=ends,
+    )
+
+
+def _session_end(user: Any, session_id: UUID, now: datetime) -> datetime:
+    """When the session expires; raises `SessionEnded` if it does not stand now. Redeeming asks again."""
+    columns = ("ended_at", "end_reason", "expires_at", "user__is_active")
+    row = LoginSession.objects.filter(pk=session_id, user=user).values_list(*columns).first()
+    reason = why_not(*row, now) if row else None
+    if row is None or reason:
+        audit.record("ticket_issued", ok=False, user=user.pk, session=session_id, why=reason or "unknown_session")
+        raise SessionEnded(reason)
+    ends: datetime = row[2]
+    return ends
+
+
+def _make_room(user: Any, now: datetime) -> None:
+    """Revoke the oldest of the person's unspent tickets, so that one more does not exceed the limit."""
+    live = Ticket.objects.filter(user=user, redeemed_at=None, revoked_at=None, expires_at__gt=now)
+    surplus = live.order_by("-created_at", "-pk")[conf.OUTSTANDING - 1 :]
+    # The condition is repeated outside: one that is redeemed at this moment must not be marked as revoked as well.
+    Ticket.objects.filter(pk__in=surplus.values("pk"), redeemed_at=None).update(revoked_at=now)
+
+
+def _binding(address: str) -> str:
+    return networks.binding(address, exact=conf.NETWORK_POLICY == "exact") if conf.NETWORK_POLICY != "off" else ""
+
+
+def revoke(
+    *,
+    ticket_id: int | None = None,
+    user_id: int | str | None = None,
+    session_id: UUID | None = None,
+    now: datetime | None = None,
+) -> int:
+    """Take back unspent tickets: one, a person's, or a session's (all that is named must fit). Returns how many."""
+    wanted = {"pk": ticket_id, "user_id": user_id, "session_id": session_id}
+    named = {name: value for name, value in wanted.items() if value is not None}
+    if not named:
+        raise ValueError("revoke() needs a ticket_id, a user_id or a session_id")
+    now = now or timezone.now()
+    revoked = Ticket.objects.filter(**named, redeemed_at=None, revoked_at=None).update(revoked_at=now)
+    audit.record("tickets_revoked", count=revoked, ticket=ticket_id, user=user_id, session=session_id)
+    return revoked

@@ -1,0 +1,69 @@
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+
+class LoginSession(models.Model):
+    """One sign-in of one person on one device: the authority that tickets, tokens and connections are checked against.
+
+    It is independent of Django's session row, which tokens have none of and which says nothing after it is gone.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="login_sessions")
+    method = models.CharField(max_length=32)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    end_reason = models.CharField(max_length=32, blank=True)
+    # The one refresh token that may be spent next, and the one before it, which may only have been slower than a
+    # second tab. Both are token ids, not tokens: whoever reads the table can spend nothing.
+    refresh_jti = models.CharField(max_length=64, blank=True)
+    previous_jti = models.CharField(max_length=64, blank=True)
+    rotated_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.id}"
+
+
+class Ticket(models.Model):
+    """A ticket's digest and what it is bound to. The ticket itself is known only to the client that asked for it."""
+
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    session = models.ForeignKey(LoginSession, models.CASCADE, related_name="tickets")
+    purpose = models.CharField(max_length=16)
+    # As CIDR, see network.binding(); empty: bound to none.
+    network = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    redeemed_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            # A person's outstanding tickets, oldest last: what issuing looks at each time.
+            models.Index(
+                fields=["user", "-created_at", "-id"],
+                condition=models.Q(redeemed_at=None, revoked_at=None),
+                name="tickets_outstanding",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} ticket {self.pk}"
+
+
+class Allowance(models.Model):
+    """What somebody may still do: one number of the generic cell rate algorithm, see tickets.allowance."""
+
+    key = models.CharField(max_length=100, primary_key=True)
+    # "Theoretical arrival time", microseconds since 1970: whole numbers, so that limits are exact, not nearly so.
+    tat = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["tat"], name="tickets_allowance_tat")]
+
+    def __str__(self) -> str:
+        return self.key

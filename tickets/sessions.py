@@ -1,0 +1,111 @@
+"""Login sessions: opening, ending, and asking whether they still stand."""
+
+import functools
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from tickets import audit
+from tickets.conf import conf
+from tickets.grants import EndReason, SessionState
+from tickets.models import LoginSession
+from tickets.signals import session_ended
+
+
+def open_session(
+    user: Any,
+    *,
+    method: str,
+    expires_at: datetime | None = None,
+    refresh_jti: str = "",
+    now: datetime | None = None,
+) -> UUID:
+    """Record that `user` signed in by `method` ("django", "token", …); return the session's id.
+
+    It ends at `expires_at`, `TICKETS["SESSION_DAYS"]` from now at the latest. `refresh_jti` is the id of the refresh
+    token that belongs to it, if any.
+    """
+    now = now or timezone.now()
+    session = LoginSession.objects.create(
+        user=user,
+        method=method,
+        created_at=now,
+        expires_at=capped(expires_at, now),
+        refresh_jti=refresh_jti,
+    )
+    audit.record("session_opened", user=user.pk, session=session.pk, method=method)
+    return session.pk
+
+
+def capped(expires_at: datetime | None, now: datetime) -> datetime:
+    """`expires_at`, but never later than a login session may last."""
+    latest = now + timedelta(days=conf.SESSION_DAYS)
+    return min(expires_at, latest) if expires_at else latest
+
+
+def end_session(session_id: UUID, *, reason: EndReason = EndReason.LOGGED_OUT, now: datetime | None = None) -> bool:
+    """End a login session: its tickets, tokens and connections are worth nothing from now on.
+
+    True if this call ended it; False if there is none or it had ended before, and then nothing is announced. The signal
+    `session_ended` is sent once the transaction commits; in autocommit, before this returns.
+    """
+    now = now or timezone.now()
+    with transaction.atomic():
+        standing = LoginSession.objects.filter(pk=session_id, ended_at=None)
+        if not standing.update(ended_at=now, end_reason=reason.value):
+            return False
+        user_id = plain_id(LoginSession.objects.values_list("user_id", flat=True).get(pk=session_id))
+        audit.record("session_ended", user=user_id, session=session_id, reason=reason.value)
+        announce = functools.partial(
+            session_ended.send_robust,
+            sender=LoginSession,
+            user_id=user_id,
+            session_ids=[session_id],
+            reason=reason,
+        )
+        transaction.on_commit(announce, robust=True)
+    return True
+
+
+def check_sessions(session_ids: Collection[UUID], *, now: datetime | None = None) -> dict[UUID, SessionState]:
+    """How each of these login sessions stands, in one query. One that has no row is reported as a closed account's."""
+    now = now or timezone.now()
+    rows = LoginSession.objects.filter(pk__in=session_ids).values_list(
+        "pk", "ended_at", "end_reason", "expires_at", "user__is_active"
+    )
+    found = {pk: _state(pk, ended, reason, expires, active, now) for pk, ended, reason, expires, active in rows}
+    return {pk: found.get(pk) or _missing(pk) for pk in session_ids}
+
+
+def _state(
+    pk: UUID, ended_at: datetime | None, end_reason: str, expires_at: datetime, is_active: bool, now: datetime
+) -> SessionState:
+    reason = why_not(ended_at, end_reason, expires_at, is_active, now)
+    return SessionState(session_id=pk, alive=reason is None, reason=reason, expires_at=expires_at.timestamp())
+
+
+def _missing(pk: UUID) -> SessionState:
+    # Rows go with their person, or by `prune` long after they ended.
+    return SessionState(session_id=pk, alive=False, reason=EndReason.ACCOUNT_DISABLED, expires_at=0.0)
+
+
+def why_not(
+    ended_at: datetime | None, end_reason: str, expires_at: datetime, is_active: bool, now: datetime
+) -> EndReason | None:
+    """Why a session with these columns does not stand at `now`; None if it does."""
+    if not is_active:
+        return EndReason.ACCOUNT_DISABLED
+    if ended_at is not None:
+        return EndReason(end_reason)
+    if expires_at <= now:
+        return EndReason.EXPIRED
+    return None
+
+
+def plain_id(pk: Any) -> int | str:
+    """A person's key as it crosses the border of this room: integers stay, others (UUIDs) are spelled out."""
+    return pk if isinstance(pk, int) else str(pk)
