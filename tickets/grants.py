@@ -74,6 +74,18 @@ class SessionEnded(Exception):
         self.reason = reason
 
 
+class TokenRefused(Exception):
+    """A JWT that is good for nothing. `code` is told: "token_expired" asks for a refresh; else "token_invalid"."""
+
+    def __init__(self, code: str = "token_invalid") -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class RefreshRaced(Exception):
+    """The refresh token was spent a moment ago; somebody was faster, and nothing ends because of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """What a redeemed credential entitles to. Times are POSIX seconds."""

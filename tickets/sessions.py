@@ -41,6 +41,22 @@ def open_session(
     return session.pk
 
 
+def open_once(session_id: UUID, user: Any, *, method: str, expires_at: datetime, now: datetime | None = None) -> None:
+    """Open a login session under a given id, unless it was opened before; whether it has ended since is not asked."""
+    now = now or timezone.now()
+    columns = {"user": user, "method": method, "created_at": now, "expires_at": capped(expires_at, now)}
+    _session, opened = LoginSession.objects.get_or_create(pk=session_id, defaults=columns)
+    if opened:
+        audit.record("session_opened", user=user.pk, session=session_id, method=method)
+
+
+def prolong(session_id: UUID, user: Any, *, expires_at: datetime, now: datetime | None = None) -> bool:
+    """Move the end of a standing session of `user`, who has just signed in again. False if there is none."""
+    now = now or timezone.now()
+    standing = LoginSession.objects.filter(pk=session_id, user=user, ended_at=None, expires_at__gt=now)
+    return bool(standing.update(expires_at=capped(expires_at, now)))
+
+
 def capped(expires_at: datetime | None, now: datetime) -> datetime:
     """`expires_at`, but never later than a login session may last."""
     latest = now + timedelta(days=conf.SESSION_DAYS)

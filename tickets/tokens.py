@@ -1,0 +1,169 @@
+"""JWTs: the only module that knows simplejwt.
+
+A token is only a claim to a login session (`sid`); the session's row decides, on every request. That is what makes a
+token revocable, and it costs one query, which fetches the person as well.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
+
+from tickets import audit
+from tickets.conf import conf
+from tickets.grants import EndReason, Grant, RefreshRaced, SessionEnded, TokenRefused
+from tickets.models import LoginSession
+from tickets.sessions import end_session, open_session, plain_id, why_not
+
+METHOD = "token"
+"""What login sessions opened by name and password over REST are called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What a client signs in with from now on; both are secrets and left out of `repr()`."""
+
+    access: str = field(repr=False)
+    refresh: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What REST views find in `request.auth`: the login session that the request stands on."""
+
+    session_id: UUID
+
+
+def sign_in(user: Any, *, now: datetime | None = None) -> Pair:
+    """Open a login session for a person whose password was checked, and give out its tokens."""
+    now = now or timezone.now()
+    jti = uuid4().hex
+    expires_at = now + api_settings.REFRESH_TOKEN_LIFETIME
+    session_id = open_session(user, method=METHOD, expires_at=expires_at, refresh_jti=jti, now=now)
+    session = LoginSession.objects.select_related("user").get(pk=session_id)
+    return _pair(session, now)
+
+
+def rotate(refresh: str, *, now: datetime | None = None) -> Pair:
+    """Spend a refresh token for a new pair; the login session's end stays where it is.
+
+    One conditional UPDATE decides, so of any number at once with one token one gets the pair and the others get
+    `RefreshRaced`. A token spent longer than `TICKETS["REFRESH_GRACE"]` ago was stolen, or its successor was: the
+    session ends (RFC 9700, section 4.14.2) and `TokenRefused` is raised. `SessionEnded` if it had ended before.
+    """
+    now = now or timezone.now()
+    session_id, jti = _claims(_read(RefreshToken, refresh))
+    # Columns of this row alone, see tickets.redeeming._spend().
+    spendable = LoginSession.objects.filter(pk=session_id, refresh_jti=jti, ended_at=None, expires_at__gt=now)
+    spent = spendable.update(refresh_jti=uuid4().hex, previous_jti=jti, rotated_at=now)
+    session = _standing_session(session_id, now)
+    if not spent:
+        _refuse_spent(session, jti, now)
+    audit.record("token_refreshed", user=session.user_id, session=session_id)
+    return _pair(session, now)
+
+
+def _refuse_spent(session: LoginSession, jti: str, now: datetime) -> None:
+    """Raise for a refresh token that is not the session's current one."""
+    grace = timedelta(seconds=conf.REFRESH_GRACE)
+    if jti == session.previous_jti and session.rotated_at and now - session.rotated_at < grace:
+        raise RefreshRaced
+    audit.record("token_reused", ok=False, user=session.user_id, session=session.pk)
+    end_session(session.pk, reason=EndReason.CREDENTIALS_CHANGED, now=now)
+    raise TokenRefused
+
+
+def sign_out(refresh: str, *, now: datetime | None = None) -> None:
+    """End the login session of a refresh token, spent or not. An expired one has nothing left to end (RFC 7009)."""
+    try:
+        session_id, _jti = _claims(_read(RefreshToken, refresh))
+    except TokenRefused as refused:
+        if refused.code == "token_expired":
+            return
+        raise
+    end_session(session_id, reason=EndReason.LOGGED_OUT, now=now)
+
+
+def grant_for_token(access: str, *, now: datetime | None = None) -> Grant:
+    """What an access token entitles to, until its own end. Raises `TokenRefused` or `SessionEnded`."""
+    now = now or timezone.now()
+    token, session = _authenticated(access, now)
+    return Grant(
+        user_id=plain_id(session.user_id),
+        username=session.user.get_username(),
+        session_id=session.pk,
+        expires_at=min(float(token["exp"]), session.expires_at.timestamp()),
+        session_expires_at=session.expires_at.timestamp(),
+    )
+
+
+class SessionTokenAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <access token>` (RFC 6750), refused as soon as the token's login session has ended."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Credential] | None:
+        scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        _token, session = _authenticated(token.strip(), timezone.now())
+        return session.user, Credential(session.pk)
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="api"'
+
+
+def _authenticated(access: str, now: datetime) -> tuple[Token, LoginSession]:
+    token = _read(AccessToken, access)
+    session_id, _jti = _claims(token)
+    session = _standing_session(session_id, now)
+    if token.get(api_settings.USER_ID_CLAIM) != str(session.user_id):
+        raise TokenRefused
+    return token, session
+
+
+def _standing_session(session_id: UUID, now: datetime) -> LoginSession:
+    session = LoginSession.objects.select_related("user").filter(pk=session_id).first()
+    if session is None:
+        raise SessionEnded
+    reason = why_not(session.ended_at, session.end_reason, session.expires_at, session.user.is_active, now)
+    if reason:
+        raise SessionEnded(reason)
+    return session
+
+
+def _read(kind: type[Token], raw: str) -> Token:
+    """A token whose signature, algorithm, issuer, audience, type and end are as they should be."""
+    try:
+        return kind(raw)  # type: ignore[arg-type]  # its annotation says Token, its code wants the text
+    except ExpiredTokenError:
+        raise TokenRefused("token_expired") from None
+    except (TokenError, ValueError):
+        raise TokenRefused from None
+
+
+def _claims(token: Token) -> tuple[UUID, str]:
+    try:
+        return UUID(token["sid"]), str(token["jti"])
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise TokenRefused from None
+
+
+def _pair(session: LoginSession, now: datetime) -> Pair:
+    refresh = _token(RefreshToken, session, session.expires_at, now)
+    refresh["jti"] = session.refresh_jti
+    access = _token(AccessToken, session, min(now + api_settings.ACCESS_TOKEN_LIFETIME, session.expires_at), now)
+    return Pair(access=str(access), refresh=str(refresh))
+
+
+def _token(kind: type[Token], session: LoginSession, expires_at: datetime, now: datetime) -> Token:
+    token = kind.for_user(session.user)
+    token["sid"] = str(session.pk)
+    token["iat"] = int(now.timestamp())
+    token["exp"] = int(expires_at.timestamp())
+    return token

@@ -1,0 +1,133 @@
+import unicodedata
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import authenticate
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from tickets import audit, tokens
+from tickets.admission import caller_of
+from tickets.allowance import spend
+from tickets.conf import conf
+from tickets.django_sessions import lazy_session
+from tickets.grants import Purpose, RateLimited
+from tickets.handshake import TICKET_PREFIX
+from tickets.issuing import issue
+from tickets.rest import Problem, StrictView, described
+from tickets.serializers import (
+    RefreshSerializer,
+    SignInSerializer,
+    TicketRequestSerializer,
+    TicketSerializer,
+    TokenPairSerializer,
+)
+from tickets.tokens import Credential
+
+
+class TicketView(StrictView):
+    @extend_schema(
+        summary="Get a ticket for the socket",
+        request=TicketRequestSerializer,
+        responses={201: TicketSerializer, **described(400, 401, 403, 411, 413, 415, 429, 503)},
+    )
+    def post(self, request: Request) -> Response:
+        form = TicketRequestSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        caller = caller_of(request._request)
+        issued = issue(
+            user=request.user,
+            session_id=_login_session(request),
+            purpose=Purpose(form.validated_data["purpose"]),
+            network=caller.address or "",
+        )
+        answer = {
+            "ticket": issued.ticket,
+            "expires_in": issued.expires_in,
+            "expires_at": issued.expires_at,
+            "session_expires_at": issued.session_expires_at,
+            "url": f"{'wss' if caller.secure else 'ws'}://{request.get_host()}{conf.SOCKET_PATH}",
+            "protocols": [conf.PROTOCOLS[0], TICKET_PREFIX + issued.ticket],
+        }
+        return Response(TicketSerializer(answer).data, status=201)
+
+
+def _login_session(request: Request) -> UUID:
+    if isinstance(request.auth, Credential):
+        return request.auth.session_id
+    return lazy_session(request._request.session, request.user)
+
+
+class _PublicView(StrictView):
+    # The credential is in the body. No cookie is looked at, so there is no request to forge.
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+
+class TokenView(_PublicView):
+    @extend_schema(
+        summary="Sign in by name and password",
+        request=SignInSerializer,
+        responses={200: TokenPairSerializer, **described(400, 401, 411, 413, 415, 429, 503)},
+    )
+    def post(self, request: Request) -> Response:
+        form = SignInSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        user = _authenticate(request, **form.validated_data)
+        return Response(TokenPairSerializer(tokens.sign_in(user)).data)
+
+
+def _authenticate(request: Request, username: str, password: str) -> Any:
+    """The active person with this name and password. One answer, after equal work, for all others."""
+    address = caller_of(request._request).address
+    try:
+        _spend_attempt("address", address or "unknown", conf.SIGN_IN_PER_MINUTE_ADDRESS)
+        _spend_attempt("name", _digest(username), conf.SIGN_IN_PER_MINUTE_NAME)
+    except RateLimited:
+        audit.record("signed_in", ok=False, why="rate_limited", username=username, address=address)
+        raise
+    user = authenticate(request._request, username=username, password=password)
+    if user is None or not user.is_active:
+        audit.record("signed_in", ok=False, why="invalid_credentials", username=username, address=address)
+        raise Problem(status=401, code="invalid_credentials", detail="No active account has this name and password.")
+    audit.record("signed_in", user=user.pk, address=address)
+    return user
+
+
+def _spend_attempt(kind: str, who: str, per_minute: int) -> None:
+    spend(f"sign-in.{kind}:{who}", per_minute=per_minute, burst=per_minute, now=timezone.now())
+
+
+def _digest(username: str) -> str:
+    # People type passwords into the field for the name; the table of allowances need not know. And one name has one
+    # allowance, however it is spelled.
+    return sha256(unicodedata.normalize("NFKC", username).casefold().encode()).hexdigest()
+
+
+class TokenRefreshView(_PublicView):
+    @extend_schema(
+        summary="Spend a refresh token for new tokens",
+        request=RefreshSerializer,
+        responses={200: TokenPairSerializer, **described(400, 401, 409, 411, 413, 415, 503)},
+    )
+    def post(self, request: Request) -> Response:
+        form = RefreshSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        return Response(TokenPairSerializer(tokens.rotate(form.validated_data["refresh"])).data)
+
+
+class TokenRevokeView(_PublicView):
+    @extend_schema(
+        summary="End the login session of a refresh token",
+        request=RefreshSerializer,
+        responses={204: None, **described(400, 401, 411, 413, 415, 503)},
+    )
+    def post(self, request: Request) -> Response:
+        form = RefreshSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        tokens.sign_out(form.validated_data["refresh"])
+        return Response(status=204)
