@@ -1,0 +1,137 @@
+"""System checks: one number for each way the settings can be wrong, with what to write instead."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core import checks
+from django.core.exceptions import FieldDoesNotExist
+
+from tickets.conf import Conf, conf
+from tickets.network import parse_origin, parse_proxy
+
+POLICIES = ("off", "report", "prefix", "exact")
+SHORTEST_KEY = 32
+"""Bytes: RFC 7518, section 3.2, wants a key at least as long as the hash."""
+SANE_TICKET_SECONDS = (5, 300)
+
+_POSITIVE = (
+    "TICKET_SECONDS",
+    "OUTSTANDING",
+    "ISSUE_PER_MINUTE",
+    "ISSUE_BURST",
+    "SIGN_IN_PER_MINUTE_NAME",
+    "SIGN_IN_PER_MINUTE_ADDRESS",
+    "GRANT_SECONDS",
+    "SESSION_DAYS",
+    "REDEEM_TIMEOUT",
+    "REFRESH_GRACE",
+    "DATABASE_THREADS",
+)
+
+
+@checks.register
+def check_settings(**_: Any) -> list[checks.CheckMessage]:
+    return [
+        *_unknown_names(),
+        *_policy(),
+        *_numbers(),
+        *_malformed("ALLOWED_ORIGINS", conf.ALLOWED_ORIGINS, _refuse_origin, "E004", "Write scheme://host[:port]."),
+        *_malformed(
+            "TRUSTED_PROXIES", conf.TRUSTED_PROXIES, parse_proxy, "E005", "Write 10.0.0.1, 10.0.0.0/8 or unix."
+        ),
+        *_socket(),
+        *_ticket_life(),
+    ]
+
+
+@checks.register
+def check_tokens(**_: Any) -> list[checks.CheckMessage]:
+    jwt = getattr(settings, "SIMPLE_JWT", {})
+    key = str(jwt.get("SIGNING_KEY", settings.SECRET_KEY))
+    found: list[checks.CheckMessage] = []
+    if key == settings.SECRET_KEY:
+        hint = "Give tokens a key of their own, so that either can be changed without the other."
+        found.append(checks.Error("SIMPLE_JWT['SIGNING_KEY'] is the SECRET_KEY.", hint=hint, id="tickets.E007"))
+    if len(key.encode()) < SHORTEST_KEY:
+        hint = f"Use at least {SHORTEST_KEY} random bytes: python -c 'import secrets; print(secrets.token_urlsafe(50))'"
+        found.append(checks.Error("SIMPLE_JWT['SIGNING_KEY'] is too short.", hint=hint, id="tickets.E008"))
+    if not jwt.get("ISSUER") or not jwt.get("AUDIENCE"):
+        hint = "Name both; without them tokens made for another site with this key are taken for ours."
+        found.append(checks.Error("SIMPLE_JWT has no ISSUER or no AUDIENCE.", hint=hint, id="tickets.E009"))
+    return found
+
+
+@checks.register
+def check_user_model(**_: Any) -> list[checks.CheckMessage]:
+    try:
+        get_user_model()._meta.get_field("is_active")
+    except FieldDoesNotExist:
+        hint = "Add is_active = models.BooleanField(default=True): it is how an account is closed."
+        return [checks.Error("The user model has no field is_active.", hint=hint, id="tickets.E010")]
+    return []
+
+
+@checks.register(deploy=True)
+def check_deployment(**_: Any) -> list[checks.CheckMessage]:
+    found: list[checks.CheckMessage] = []
+    if conf.ALLOW_QUERY:
+        hint = "Let clients send the ticket as a subprotocol or in the Authorization header; addresses are logged."
+        found.append(checks.Warning("TICKETS['ALLOW_QUERY'] is on.", hint=hint, id="tickets.W002"))
+    if conf.NETWORK_POLICY in ("off", "report"):
+        hint = "Use 'prefix': a stolen ticket is then worth nothing elsewhere."
+        message = f"TICKETS['NETWORK_POLICY'] is {conf.NETWORK_POLICY!r}: no network is refused."
+        found.append(checks.Warning(message, hint=hint, id="tickets.W003"))
+    return found
+
+
+def _unknown_names() -> Iterator[checks.CheckMessage]:
+    known = {name for name in vars(Conf) if name.isupper()}
+    for name in sorted(set(getattr(settings, "TICKETS", {})) - known):
+        hint = f"Known are: {', '.join(sorted(known))}."
+        yield checks.Error(f"TICKETS has no setting {name!r}.", hint=hint, id="tickets.E001")
+
+
+def _policy() -> Iterator[checks.CheckMessage]:
+    if conf.NETWORK_POLICY not in POLICIES:
+        hint = f"Choose one of {', '.join(POLICIES)}."
+        message = f"TICKETS['NETWORK_POLICY'] is {conf.NETWORK_POLICY!r}."
+        yield checks.Error(message, hint=hint, id="tickets.E002")
+
+
+def _numbers() -> Iterator[checks.CheckMessage]:
+    for name in _POSITIVE:
+        value = getattr(conf, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+            hint = "Write a number above zero."
+            yield checks.Error(f"TICKETS[{name!r}] is {value!r}.", hint=hint, id="tickets.E003")
+
+
+def _malformed(
+    name: str, entries: Any, parse: Callable[[str], Any], number: str, hint: str
+) -> Iterator[checks.CheckMessage]:
+    for entry in entries if isinstance(entries, list | tuple) else [entries]:
+        try:
+            parse(entry)
+        except (ValueError, TypeError, AttributeError):
+            yield checks.Error(f"TICKETS[{name!r}] has the entry {entry!r}.", hint=hint, id=f"tickets.{number}")
+
+
+def _refuse_origin(entry: str) -> None:
+    if parse_origin(entry) is None:
+        raise ValueError(entry)
+
+
+def _socket() -> Iterator[checks.CheckMessage]:
+    if not conf.SOCKET_PATH.startswith("/") or not conf.PROTOCOLS:
+        hint = "SOCKET_PATH begins with a slash, and PROTOCOLS names at least one subprotocol."
+        yield checks.Error("TICKETS does not say where or how to connect.", hint=hint, id="tickets.E006")
+
+
+def _ticket_life() -> Iterator[checks.CheckMessage]:
+    shortest, longest = SANE_TICKET_SECONDS
+    life = conf.TICKET_SECONDS
+    if isinstance(life, int | float) and life > 0 and not shortest <= life <= longest:
+        hint = f"Between {shortest} and {longest}: too short fails on slow links, too long is worth stealing."
+        yield checks.Warning(f"TICKETS['TICKET_SECONDS'] is {life!r}.", hint=hint, id="tickets.W001")

@@ -30,6 +30,9 @@ from tickets.tokens import Credential
 
 
 class TicketView(StrictView):
+    """A ticket opens one socket, or re-authenticates one, once. It is bound to the person, their login session, the
+    purpose and the caller's network."""
+
     @extend_schema(
         summary="Get a ticket for the socket",
         request=TicketRequestSerializer,
@@ -69,6 +72,8 @@ class _PublicView(StrictView):
 
 
 class TokenView(_PublicView):
+    """Opens a login session. Attempts are limited by name and by address."""
+
     @extend_schema(
         summary="Sign in by name and password",
         request=SignInSerializer,
@@ -109,6 +114,9 @@ def _digest(username: str) -> str:
 
 
 class TokenRefreshView(_PublicView):
+    """A refresh token is spent by this. Spending it again within a few seconds is answered 409 and ends nothing; later
+    it ends the login session."""
+
     @extend_schema(
         summary="Spend a refresh token for new tokens",
         request=RefreshSerializer,
@@ -121,6 +129,8 @@ class TokenRefreshView(_PublicView):
 
 
 class TokenRevokeView(_PublicView):
+    """Closes every socket of the login session and refuses its tokens. Any refresh token of the session will do."""
+
     @extend_schema(
         summary="End the login session of a refresh token",
         request=RefreshSerializer,

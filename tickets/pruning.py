@@ -1,0 +1,38 @@
+"""Deleting what can matter no more, in batches, each in a transaction of its own, so that nobody waits for long."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+
+from tickets.allowance import MICRO
+from tickets.models import Allowance, LoginSession, Ticket
+
+BATCH = 1_000
+
+KEPT = timedelta(days=1)
+"""How long rows stay after their end, for whoever asks what happened.
+
+Sessions count from their expiry even if they ended before: while a cookie or a token may still name one, its row says
+that it has ended.
+"""
+
+
+def prune(*, now: datetime, batch_size: int = BATCH) -> Iterator[tuple[str, int]]:
+    """Delete tickets, sessions and allowances that are over; yield the name and the number of each kind."""
+    over = now - KEPT
+    yield "tickets", delete_in_batches(Ticket.objects.filter(expires_at__lt=over), batch_size)
+    yield "login sessions", delete_in_batches(LoginSession.objects.filter(expires_at__lt=over), batch_size)
+    # Long full again, so a fresh row would allow the same.
+    stale = Allowance.objects.filter(tat__lt=int(over.timestamp()) * MICRO)
+    yield "allowances", delete_in_batches(stale, batch_size)
+
+
+def delete_in_batches(rows: QuerySet[Any], batch_size: int) -> int:
+    """Delete `rows` in order of their keys; return how many there were."""
+    deleted = 0
+    while keys := list(rows.order_by("pk").values_list("pk", flat=True)[:batch_size]):
+        rows.model._base_manager.filter(pk__in=keys).delete()
+        deleted += len(keys)
+    return deleted
