@@ -20,6 +20,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Literal, Self
+from urllib.parse import urlencode
 
 import httpx
 from websockets.asyncio.client import ClientConnection
@@ -177,7 +178,7 @@ class Client:
             query.pop("since", None)  # then said in the frame
         try:
             websocket = await open_websocket(
-                str(httpx.URL(f"{server.ws}{path}", params=query or None)),
+                _with_query(f"{server.ws}{path}", query),
                 subprotocols=offered if subprotocols is None else list(subprotocols) or None,
                 origin=origin,
                 additional_headers=extra,
@@ -369,3 +370,9 @@ class Client:
 
 def _is(frame: Frame, type: str, fields: Mapping[str, object]) -> bool:  # noqa: A002
     return frame["type"] == type and all(name in frame and frame[name] == value for name, value in fields.items())
+
+
+def _with_query(url: str, query: Mapping[str, str]) -> str:
+    if not query:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(query, safe=':')}"
