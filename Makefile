@@ -25,9 +25,10 @@ run: $(RUNTIME) ## serve a demo site on http://127.0.0.1:8000 (HOST= and PORT= c
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@HOST="$(HOST)" $(BIN)/python manage.py demo
 	@echo "Usher is at http://$(HOST):$(PORT)/ - Ctrl-C ends it."
-# On a terminal the server becomes a job of its own, so that Ctrl-C ends the server and not make, which would call
-# that an error.
-	@if [ -t 0 ]; then set -m; fi; $(BIN)/python manage.py runserver --noreload "$(HOST):$(PORT)"
+# On a terminal the server is a job of its own, so that Ctrl-C ends the server and not make, which would call that an
+# error. Elsewhere it takes the shell's place, so that a signal for make's child reaches it.
+	@serve="$(BIN)/python manage.py runserver --noreload $(HOST):$(PORT)"; \
+		if [ -t 0 ]; then set -m; $$serve; else exec $$serve; fi
 
 test: $(DEV) ## all tests: some of them twice, on PostgreSQL + Redis and on the embedded default
 	@$(BIN)/python -m tests.support.stack -- $(BIN)/python -m pytest -q -m everywhere
