@@ -1,0 +1,74 @@
+"""System checks of `settings.NOTIFICATIONS` and of what this room stands on. Each id has a test that trips it."""
+
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+from .conf import Conf, conf
+
+POLICIES = ("reauth", "close", "ignore")
+_NAMES = [name for name, value in vars(Conf).items() if isinstance(value, property)]
+
+
+@register("notifications")
+def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    from django.conf import settings
+
+    found: list[CheckMessage] = []
+    if conf.ON_EXPIRY not in POLICIES:
+        found.append(
+            Error(
+                f"NOTIFICATIONS['ON_EXPIRY'] is {conf.ON_EXPIRY!r}.",
+                hint=f"It is one of {', '.join(POLICIES)}.",
+                id="notifications.E001",
+            )
+        )
+    for name in _NAMES:
+        value = getattr(conf, name)
+        if name != "ON_EXPIRY" and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+            found.append(
+                Error(
+                    f"NOTIFICATIONS[{name!r}] is {value!r}.",
+                    hint="It is a number above 0.",
+                    id="notifications.E002",
+                )
+            )
+    for name in set(getattr(settings, "NOTIFICATIONS", {})) - set(_NAMES):
+        found.append(
+            Error(
+                f"NOTIFICATIONS[{name!r}] is not a setting.",
+                hint="Look for a misspelling; notifications/conf.py lists all of them.",
+                id="notifications.E003",
+            )
+        )
+    return found
+
+
+@register("notifications")
+def check_layer(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    from .live import ears
+
+    if ears.is_supported():
+        return []
+    return [
+        Error(
+            "The default channel layer is neither the in-memory one nor channels_redis' pub/sub layer.",
+            hint="Use channels_redis.pubsub.RedisPubSubChannelLayer: the core layer ends idle sockets after 5 s with "
+            "redis-py 8 and drops messages silently.",
+            id="notifications.E004",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def check_deployment(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if conf.ON_EXPIRY == "ignore":
+        found.append(
+            Warning(
+                "NOTIFICATIONS['ON_EXPIRY'] is 'ignore': grants never run out, only login sessions do.",
+                hint="Use 'reauth' (clients prove themselves again, nothing is lost) or 'close'.",
+                id="notifications.W001",
+            )
+        )
+    return found

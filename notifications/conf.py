@@ -1,0 +1,114 @@
+"""The settings of this room: `settings.NOTIFICATIONS`, read when used, so that `override_settings` works.
+
+Every default stands here beside its reason; `notifications.checks` refuses values that make no sense.
+"""
+
+from typing import Any
+
+from django.conf import settings
+
+
+class Conf:
+    """`conf.NAME` is `settings.NOTIFICATIONS["NAME"]` or the default. Seconds unless the name says otherwise."""
+
+    @staticmethod
+    def _get(name: str, default: Any) -> Any:
+        return getattr(settings, "NOTIFICATIONS", {}).get(name, default)
+
+    @property
+    def AUTHENTICATION_SECONDS(self) -> float:
+        """A socket without a credential is worth this much patience: a slow phone's round trips, nothing more."""
+        return self._get("AUTHENTICATION_SECONDS", 5.0)
+
+    @property
+    def ON_EXPIRY(self) -> str:
+        """`reauth` asks and holds, `close` closes, `ignore` goes on until the login session itself ends."""
+        return self._get("ON_EXPIRY", "reauth")
+
+    @property
+    def GRACE_SECONDS(self) -> float:
+        """From `reauth_required` to the close: a laptop that just woke up needs network, a ticket and a frame."""
+        return self._get("GRACE_SECONDS", 60.0)
+
+    @property
+    def REAUTH_ATTEMPTS(self) -> int:
+        """Refused tickets in a row on one connection: a second try is a race, a fourth is a guess."""
+        return self._get("REAUTH_ATTEMPTS", 3)
+
+    @property
+    def REAUTH_SPACING(self) -> float:
+        """Between two attempts, so that guessing on an open socket is no faster than over REST."""
+        return self._get("REAUTH_SPACING", 1.0)
+
+    @property
+    def WINDOW(self) -> int:
+        """Notifications said and not yet acked. Two acks of 32 keep a fast client busy; a stalled one holds 64 frames."""
+        return self._get("WINDOW", 64)
+
+    @property
+    def ACK_STALL_SECONDS(self) -> float:
+        """A full window that nobody acks for this long is a reader that is gone."""
+        return self._get("ACK_STALL_SECONDS", 30.0)
+
+    @property
+    def PING_SECONDS(self) -> float:
+        """How often a silent client should ping: below the 30 s after which home routers forget a connection."""
+        return self._get("PING_SECONDS", 25.0)
+
+    @property
+    def SYNC_SECONDS(self) -> float:
+        """How late a notification may be when every announcement of it was lost. One query a process and interval."""
+        return self._get("SYNC_SECONDS", 2.0)
+
+    @property
+    def SWEEP_SECONDS(self) -> float:
+        """How late the end of a session may be noticed when nothing announced it. One query a process and interval."""
+        return self._get("SWEEP_SECONDS", 10.0)
+
+    @property
+    def REPLAY_PAGE(self) -> int:
+        """Notifications read at once for a replay; the window usually asks for fewer."""
+        return self._get("REPLAY_PAGE", 200)
+
+    @property
+    def RETENTION_DAYS(self) -> float:
+        """How long a notification can be resumed from and listed: a week's holiday."""
+        return self._get("RETENTION_DAYS", 7.0)
+
+    @property
+    def RETENTION_COUNT(self) -> int:
+        """Notifications kept of one stream, however young: nobody scrolls further."""
+        return self._get("RETENTION_COUNT", 10_000)
+
+    @property
+    def SOCKETS_PER_USER(self) -> int:
+        """Sockets of one person: the newest wins, since it is the one somebody is looking at."""
+        return self._get("SOCKETS_PER_USER", 20)
+
+    @property
+    def SOCKETS_PER_PROCESS(self) -> int:
+        """Above it a process refuses before accepting: 10,000 idle sockets take about 300 MB."""
+        return self._get("SOCKETS_PER_PROCESS", 10_000)
+
+    @property
+    def UNAUTHENTICATED_PER_ADDRESS(self) -> int:
+        """Sockets of one address that have not shown a credential yet: an office reconnecting at once, not a flood."""
+        return self._get("UNAUTHENTICATED_PER_ADDRESS", 50)
+
+    @property
+    def UNAUTHENTICATED_PER_PROCESS(self) -> int:
+        """The same for a process, against many addresses at once."""
+        return self._get("UNAUTHENTICATED_PER_PROCESS", 200)
+
+    @property
+    def COMMANDS_PER_SECOND(self) -> float:
+        """Commands (acks aside) of one connection, sustained: people do not click faster."""
+        return self._get("COMMANDS_PER_SECOND", 10.0)
+
+    @property
+    def COMMAND_BURST(self) -> int:
+        """Commands at once after a rest: `mark as read` on a page of notifications."""
+        return self._get("COMMAND_BURST", 60)
+
+
+conf = Conf()

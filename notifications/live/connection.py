@@ -1,0 +1,872 @@
+"""
+One live socket's state: everything a client of any protocol may ever hear is decided in this file.
+
+    AUTHENTICATING ──► OPEN ◄──► REAUTH_REQUIRED
+           └────────────┴──────────────┴──────► CLOSED
+
+Rules of this file:
+
+* No I/O and no clock. Every method takes what happened and `now` (POSIX seconds) and returns the steps to carry out.
+  After each call `wake_at` tells when `woken` must be called if nothing else happens before.
+* For one stream each number is said once and in order, or named in a `skipped`. `cursor` is the last number said. It moves
+  in exactly three places: an announced number that is the next one, a page from the log, a `reset`.
+* An announcement is only speed: one that is too new, comes too early or finds the window full leaves nothing behind but a
+  higher `head`, and the log is read from the cursor on.
+* Nothing private is said unless the phase is OPEN and no check of the session is under way. A fence newer than the one
+  the session was last checked under starts such a check, whatever carried it.
+* Once CLOSED, every call returns no steps.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from math import inf
+from typing import Final, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from tickets.grants import EndReason, Grant, Purpose, SessionState
+
+from ..wire.closing import CloseCode
+from ..wire.codec import BadFrame
+from ..wire.streams import Announcement, Change, Opening, Page, Position
+from ..wire.vocabulary import (
+    Ack,
+    AnyCommand,
+    Authenticate,
+    Bye,
+    CaughtUp,
+    Error,
+    Event,
+    Notification,
+    Ping,
+    Pong,
+    Reauth,
+    Reauthenticated,
+    ReauthFailed,
+    ReauthRequired,
+    Reset,
+    Skipped,
+    State,
+    StateChanged,
+    User,
+    Welcome,
+)
+from .bucket import Bucket
+from .steps import Check, Close, Load, Mark, Open, Redeem, Send, Step
+
+
+class Phase(Enum):
+    """Where a connection is in its life."""
+
+    AUTHENTICATING = "authenticating"
+    OPEN = "open"
+    REAUTH_REQUIRED = "reauth_required"
+    CLOSED = "closed"
+
+
+OnExpiry = Literal["reauth", "close", "ignore"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The numbers a connection lives by; seconds where nothing else is said. `notifications/conf.py` has the reasons."""
+
+    authentication_seconds: float = 5.0
+    on_expiry: OnExpiry = "reauth"
+    grace_seconds: float = 60.0
+    reauth_attempts: int = 3
+    reauth_spacing: float = 1.0
+    window: int = 64
+    ack_stall_seconds: float = 30.0
+    replay_page: int = 200
+    ping_seconds: float = 25.0
+    commands_per_second: float = 10.0
+    command_burst: int = 60
+
+
+# An ack that releases this many is always heard; smaller ones are worth a frame's cost only so often.
+FREE_ACK: Final = 16
+SMALL_ACKS_PER_SECOND: Final = 20.0
+# After this many refused commands within as many seconds the client is not mistaken, it is hostile or broken.
+REFUSED_COMMANDS: Final = 100
+REFUSED_SECONDS: Final = 10.0
+BAD_FRAMES: Final = 5
+BAD_FRAME_SECONDS: Final = 60.0
+# What could not be read from the database is asked for again after this long.
+RETRY_SECONDS: Final = 1.0
+# What a client is asked to wait before it comes back; its own back-off where nothing stands here.
+RETRY_AFTER_SECONDS: Final = {CloseCode.UNAVAILABLE: 1.0, CloseCode.TOO_SLOW: 1.0, CloseCode.RATE_LIMITED: 10.0}
+# `state` commands waiting for the one that is being carried out.
+WAITING_MARKS: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """The position a client asks to resume from: `<epoch>:<seq>`."""
+
+    epoch: str
+    seq: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Since | None":
+        """None if the text is no position. An epoch never contains a colon, a number has at most 16 ASCII digits."""
+        epoch, colon, number = text.partition(":")
+        if not (colon and 0 < len(epoch) <= 32 and 0 < len(number) <= 16 and number.isascii() and number.isdigit()):
+            return None
+        return cls(epoch, int(number))
+
+
+@dataclass(slots=True)
+class _Stream:
+    """How far this connection is in one stream."""
+
+    name: str
+    epoch: str
+    cursor: int  # the last number said or skipped on this connection
+    head: int  # the highest number known to exist
+    loading: bool = False
+    # Something contradicts the cursor (another epoch, a head below it): only a page read from the log can tell.
+    doubted: bool = False
+    # While set, notifications up to this number are a replay; reaching it is said as `caught_up`.
+    replay_to: int | None = None
+    unacked: deque[int] = field(default_factory=deque)
+
+    @property
+    def behind(self) -> bool:
+        return self.head > self.cursor or self.doubted
+
+
+class Connection:
+    """See the rules above. `id` names the connection in logs and in `welcome`."""
+
+    def __init__(self, *, id: str, limits: Limits, now: float) -> None:
+        self.id = id
+        self.limits = limits
+        self.phase = Phase.AUTHENTICATING
+        self.code: CloseCode | None = None
+        self.frames_sent = 0
+        self.pushes_dropped = 0
+
+        # What the client may do, and until when.
+        self.grant: Grant | None = None
+        self._redeeming = False
+        self._since: Since | None = None
+        self._authentication_deadline = now + limits.authentication_seconds
+        self._grant_end = inf
+        self._deadline = inf  # of the re-authentication that is required
+        self._attempts_left = limits.reauth_attempts
+        self._next_attempt_at = 0.0
+        self._reauth_ref: str | None = None
+
+        # The fence: `_fence` is the newest one the session is known to have been alive under.
+        self._fence = -1
+        self._met_fence = -1
+        self._checking = False
+        self._checking_under = -1
+        self._fence_at_redeem = -1
+
+        # Delivery.
+        self._streams: dict[str, _Stream] = {}
+        self._early: dict[str, Announcement] = {}  # announced between joining and `opened`: the newest of each stream
+        self._stalled_since = inf
+        self._retry_at = inf
+
+        # seen / read / archived.
+        self._state_version = 0
+        self._marks: deque[State] = deque()
+        self._marking: State | None = None
+        self._changes: list[StateChanged] = []  # not sayable yet
+        self._answered = -1  # the version among them that answers a command of this client
+
+        # What the client may ask for.
+        self._commands = Bucket(rate=limits.commands_per_second, burst=limits.command_burst, now=now)
+        self._small_acks = Bucket(rate=SMALL_ACKS_PER_SECOND, burst=SMALL_ACKS_PER_SECOND, now=now)
+        self._refused: deque[float] = deque(maxlen=REFUSED_COMMANDS)
+        self._bad_frames: deque[float] = deque(maxlen=BAD_FRAMES)
+
+    # --- Opening ---
+
+    def connected(self, *, ticket: str | None, since: str | None, now: float) -> list[Step]:
+        """The socket was accepted. Without a ticket the first frame must be `authenticate`."""
+        steps: list[Step] = []
+        if not self._take_since(since):
+            return self._bye(steps, CloseCode.PROTOCOL_ERROR)
+        if ticket is not None:
+            self._redeem(steps, ticket, frozenset({Purpose.CONNECT}))
+        return steps
+
+    def rejected(self, code: CloseCode, now: float) -> list[Step]:
+        """What was offered in the handshake rules the connection out; said after accept, so that a browser can read it."""
+        return self._bye([], code)
+
+    def redeemed(self, grant: Grant, now: float) -> list[Step]:
+        """The ticket was good."""
+        steps = self._due(now)
+        if self.phase is Phase.CLOSED:
+            return steps
+        self._redeeming = False
+        if self.grant is None:
+            self.grant = grant
+            self._grant_end = grant.expires_at
+            steps.append(Open(grant))
+        else:
+            self._reauthenticate(steps, grant, now)
+        return steps
+
+    def refused(self, now: float) -> list[Step]:
+        """The ticket was not good; why is nobody's business but the audit log's."""
+        steps = self._due(now)
+        if self.phase is Phase.CLOSED:
+            return steps
+        self._redeeming = False
+        if self.phase is Phase.AUTHENTICATING:
+            return self._bye(steps, CloseCode.TICKET_REFUSED)
+        self._attempts_left -= 1
+        self._reauth_failed(steps, "ticket_refused", now)
+        if self._attempts_left <= 0:
+            return self._bye(steps, CloseCode.TICKET_REFUSED)
+        return self._missed_deadline(steps, now)
+
+    def undecided(self, now: float) -> list[Step]:
+        """Nobody can tell now (no database): not the client's fault, so a `reauth` costs no attempt."""
+        steps = self._due(now)
+        if self.phase is Phase.CLOSED:
+            return steps
+        self._redeeming = False
+        if self.phase is Phase.AUTHENTICATING:
+            return self._bye(steps, CloseCode.UNAVAILABLE)
+        self._reauth_failed(steps, "unavailable", now)
+        return self._missed_deadline(steps, now)
+
+    def opened(self, opening: Opening, session: SessionState, now: float) -> list[Step]:
+        """
+        The group was joined, then the stream was read, then the session.
+
+        That order is what makes the fence complete: a session that was alive after the fence was read can only end under
+        a newer one.
+        """
+        steps = self._due(now)
+        if self.phase is not Phase.AUTHENTICATING or self.grant is None:
+            return steps
+        if not session.alive:
+            return self._bye(steps, _code_for(session.reason))
+        position = opening.position
+        self.phase = Phase.OPEN
+        self._fence = self._met_fence = position.fence
+        self._state_version = position.state_version
+        stream = _Stream(position.stream, position.epoch, cursor=position.head, head=position.head)
+        self._streams[position.stream] = stream
+        reason = self._resume(stream, position)
+        self._send(steps, self._welcome(stream, opening, now))
+        if reason:
+            self._send(steps, _reset(reason, position))
+        self._hear_early(stream)
+        self._note_fence(steps, self._met_fence)
+        self._advance(steps, now)
+        return steps
+
+    def _resume(self, stream: _Stream, position: Position) -> Literal["epoch", "expired", "ahead"] | None:
+        """Put the cursor where the client asks, or say why that cannot be resumed (and leave it at the head)."""
+        since = self._since
+        if since is None:
+            return None
+        if since.epoch != position.epoch:
+            return "epoch"
+        if since.seq > position.head:
+            return "ahead"
+        if since.seq < position.floor:
+            return "expired"
+        stream.cursor = since.seq
+        stream.replay_to = position.head
+        return None
+
+    def _welcome(self, stream: _Stream, opening: Opening, now: float) -> Welcome:
+        assert self.grant is not None
+        return Welcome(
+            connection=self.id,
+            user=User(self.grant.user_id, self.grant.username),
+            epoch=stream.epoch,
+            head=opening.position.head,
+            cursor=stream.cursor,
+            recovered=stream.replay_to is not None,
+            state_version=opening.position.state_version,
+            unread=opening.unread,
+            unseen=opening.unseen,
+            expires_at=_utc(self._grant_end),
+            grace_seconds=self.limits.grace_seconds,
+            window=self.limits.window,
+            ping_seconds=self.limits.ping_seconds,
+            server_time=_utc(now),
+        )
+
+    def _hear_early(self, stream: _Stream) -> None:
+        early = self._early.pop(stream.name, None)
+        if early is not None:
+            self._learn(stream, early.epoch, early.seq)
+            self._met_fence = max(self._met_fence, early.fence)
+
+    def _take_since(self, text: str | None) -> bool:
+        if text is None:
+            return True
+        self._since = Since.parse(text)
+        return self._since is not None
+
+    def _redeem(self, steps: list[Step], ticket: str, purposes: frozenset[Purpose]) -> None:
+        self._redeeming = True
+        self._fence_at_redeem = self._met_fence
+        steps.append(Redeem(ticket, purposes))
+
+    # --- What the client says ---
+
+    def received(self, command: AnyCommand, now: float) -> list[Step]:
+        """A well-formed command arrived."""
+        steps = self._due(now)
+        if self.phase is Phase.CLOSED:
+            return steps
+        if not isinstance(command, Ack) and not self._allowed(steps, command, now):
+            return steps
+        if self.phase is Phase.AUTHENTICATING:
+            self._first_words(steps, command)
+            return steps
+        match command:
+            case Ack():
+                self._ack(steps, command, now)
+            case Ping():
+                self._send(steps, Pong(ref=_ref(command.ref)))
+            case Reauth():
+                self._reauth(steps, command, now)
+            case State():
+                self._state(steps, command)
+            case Authenticate():
+                self._error(steps, "already_authenticated", "The connection is authenticated.", command.ref)
+        return steps
+
+    def bad_frame(self, problem: BadFrame, now: float) -> list[Step]:
+        """Something arrived that is no command."""
+        steps = self._due(now)
+        if self.phase is Phase.CLOSED:
+            return steps
+        if problem.code == "too_big":
+            return self._bye(steps, CloseCode.MESSAGE_TOO_BIG)
+        self._error(steps, problem.code, problem.detail, problem.ref)
+        self._bad_frames.append(now)
+        if len(self._bad_frames) == BAD_FRAMES and now - self._bad_frames[0] <= BAD_FRAME_SECONDS:
+            return self._bye(steps, CloseCode.PROTOCOL_ERROR)
+        return steps
+
+    def _allowed(self, steps: list[Step], command: AnyCommand, now: float) -> bool:
+        wait = self._commands.take(now)
+        if not wait:
+            return True
+        self._error(steps, "rate_limited", "Too many commands.", command.ref, retry_after_ms=_milliseconds(wait))
+        self._refused.append(now)
+        if len(self._refused) == REFUSED_COMMANDS and now - self._refused[0] <= REFUSED_SECONDS:
+            self._bye(steps, CloseCode.RATE_LIMITED)
+        return False
+
+    def _first_words(self, steps: list[Step], command: AnyCommand) -> None:
+        if not isinstance(command, Authenticate) or self._redeeming or self.grant is not None:
+            self._error(steps, "not_authenticated", "Wait for welcome.", command.ref)
+        elif not self._take_since(command.since):
+            self._error(steps, "invalid", "since is <epoch>:<seq>.", command.ref)
+        else:
+            self._redeem(steps, command.ticket, frozenset({Purpose.CONNECT}))
+
+    def _ack(self, steps: list[Step], command: Ack, now: float) -> None:
+        stream = self._streams.get(command.stream or self._personal)
+        if stream is None:
+            self._error(steps, "unknown_stream", "Nothing is delivered from this stream.", command.ref)
+        elif command.seq < 0 or command.seq > stream.cursor:
+            if self._allowed(steps, command, now):  # a wrong ack costs an answer, so it counts as a command
+                self._error(steps, "invalid_ack", f"seq is not between 0 and {stream.cursor}.", command.ref)
+        else:
+            releases = sum(1 for seq in stream.unacked if seq <= command.seq)
+            if releases == 0 or (releases < FREE_ACK and self._small_acks.take(now)):
+                return  # acks are cumulative: the next one will say the same
+            for _ in range(releases):
+                stream.unacked.popleft()
+            self._stalled_since = inf
+            self._advance(steps, now)
+
+    @property
+    def _personal(self) -> str:
+        return next(iter(self._streams))  # the person's own stream is the first that is opened
+
+    # --- seen, read, archived ---
+
+    def _state(self, steps: list[Step], command: State) -> None:
+        if self.phase is not Phase.OPEN:
+            self._error(steps, "reauth_required", "Re-authenticate first.", command.ref)
+        elif self._marking is None:
+            self._marking = command
+            steps.append(Mark(command))
+        elif len(self._marks) < WAITING_MARKS:
+            self._marks.append(command)  # one at a time, so that they take effect in the order they were sent
+        else:
+            self._error(steps, "busy", "Too many state commands are waiting.", command.ref)
+
+    def marked(self, change: Change | None, now: float) -> list[Step]:
+        """The `state` command was carried out; None if no notification of the person was meant."""
+        steps = self._due(now)
+        if self.phase is Phase.CLOSED or self._marking is None:
+            return steps
+        ref = self._marking.ref
+        self._next_mark(steps)
+        if change is None:
+            self._error(steps, "not_found", "No such notification.", ref)
+        else:
+            # The same change also arrives as an announcement; with the ref it is this client's answer.
+            event = msgspec.structs.replace(change.event, ref=_ref(ref))
+            self._changes = [other for other in self._changes if other.state_version != event.state_version]
+            self._changes.append(event)
+            self._answered = event.state_version
+            self._note_fence(steps, change.fence)
+        self._say_changes(steps)
+        return steps
+
+    def mark_failed(self, now: float) -> list[Step]:
+        """The `state` command could not be carried out now."""
+        steps = self._due(now)
+        if self.phase is Phase.CLOSED or self._marking is None:
+            return steps
+        ref = self._marking.ref
+        self._next_mark(steps)
+        self._error(steps, "unavailable", "The state could not be changed now.", ref)
+        self._say_changes(steps)
+        return steps
+
+    def changed(self, change: Change, now: float) -> list[Step]:
+        """This or another device set the state of notifications."""
+        steps = self._due(now)
+        if self.phase not in (Phase.OPEN, Phase.REAUTH_REQUIRED):
+            return steps  # before `welcome` its counts will be newer; after `bye` nothing is said
+        self._note_fence(steps, change.fence)
+        self._changes.append(change.event)
+        self._say_changes(steps)
+        return steps
+
+    def _next_mark(self, steps: list[Step]) -> None:
+        self._marking = None
+        if self.phase is not Phase.OPEN:  # what was still waiting when the grant ended is not carried out
+            while self._marks:
+                self._error(steps, "reauth_required", "Re-authenticate first.", self._marks.popleft().ref)
+        elif self._marks:
+            self._marking = self._marks.popleft()
+            steps.append(Mark(self._marking))
+
+    def _say_changes(self, steps: list[Step]) -> None:
+        """Say what waits, oldest first. Held: only the version is kept, which `reauthenticated` tells."""
+        if self.phase is Phase.REAUTH_REQUIRED:
+            self._state_version = max([self._state_version, *(event.state_version for event in self._changes)])
+            self._changes.clear()
+        if not self._deliverable:
+            return
+        waiting = []
+        for event in sorted(self._changes, key=lambda event: event.state_version):
+            if self._marking is not None and event.state_version > self._answered:
+                waiting.append(event)  # may be the announcement of the very command that is being carried out
+            # An answer is said even if its version is not new: nothing may have changed, or another change overtook it.
+            elif event.state_version > self._state_version or event.state_version == self._answered:
+                self._state_version = max(self._state_version, event.state_version)
+                self._send(steps, event)
+        self._changes = waiting
+        self._answered = -1
+
+    # --- Delivery ---
+
+    def announced(self, announcement: Announcement, now: float) -> list[Step]:
+        """A notification of one of this connection's streams was numbered."""
+        steps = self._due(now)
+        stream = self._streams.get(announcement.stream)
+        if stream is None:
+            self._remember_early(announcement)
+            return steps
+        if announcement.fence > self._met_fence:
+            self._note_fence(steps, announcement.fence)
+        self._learn(stream, announcement.epoch, announcement.seq)
+        is_next = announcement.seq == stream.cursor + 1 and announcement.epoch == stream.epoch
+        if is_next and self._deliverable and not stream.loading and stream.replay_to is None and self._room > 0:
+            self._say(steps, stream, announcement.event)
+        elif stream.behind:
+            self._advance(steps, now)
+        return steps
+
+    def positioned(self, position: Position, now: float) -> list[Step]:
+        """
+        The position sync looked. The guarantee behind every announcement that was lost.
+
+        `position` must have been read after everything this connection has said: a head below the cursor means numbers
+        that were taken back (a restored database).
+        """
+        steps = self._due(now)
+        stream = self._streams.get(position.stream)
+        if stream is None or self.phase is Phase.CLOSED:
+            return steps
+        self._note_fence(steps, position.fence)
+        self._learn(stream, position.epoch, position.head)
+        if position.head < stream.cursor:
+            stream.doubted = True
+        self._advance(steps, now)
+        return steps
+
+    def page(self, page: Page, now: float) -> list[Step]:
+        """What `Load` asked for."""
+        steps = self._due(now)
+        stream = self._streams.get(page.position.stream)
+        if stream is None or self.phase is Phase.CLOSED:
+            return steps
+        stream.loading = False
+        self._note_fence(steps, page.position.fence)
+        cursor = stream.cursor
+        if self._deliverable:  # else it is read again when it may be said
+            self._say_page(steps, stream, page)
+            if stream.cursor == cursor and stream.behind:
+                self._retry_at = now + RETRY_SECONDS  # no progress: asking at once would ask for ever
+        self._advance(steps, now)
+        return steps
+
+    def load_failed(self, stream: str, now: float) -> list[Step]:
+        """The log could not be read now: the cursor stands, and it is asked for again."""
+        steps = self._due(now)
+        if stream in self._streams:
+            self._streams[stream].loading = False
+            self._retry_at = now + RETRY_SECONDS
+        return steps
+
+    def pushed(self, event: Notification, now: float) -> list[Step]:
+        """A transient notification: said now or never."""
+        steps = self._due(now)
+        if self._deliverable and self._room > 0:
+            self._send(steps, event)
+        else:
+            self.pushes_dropped += 1
+        return steps
+
+    @property
+    def _deliverable(self) -> bool:
+        return self.phase is Phase.OPEN and not self._checking
+
+    @property
+    def _room(self) -> int:
+        """How many more notifications may be said before an ack must come."""
+        return self.limits.window - sum(len(stream.unacked) for stream in self._streams.values())
+
+    def _remember_early(self, announcement: Announcement) -> None:
+        known = self._early.get(announcement.stream)
+        if known is None or known.epoch != announcement.epoch or known.seq < announcement.seq:
+            self._early[announcement.stream] = announcement
+
+    def _learn(self, stream: _Stream, epoch: str, head: int) -> None:
+        if epoch != stream.epoch:
+            stream.doubted = True
+        else:
+            stream.head = max(stream.head, head)
+
+    def _advance(self, steps: list[Step], now: float) -> None:
+        """Ask the log for what is missing, as far as the window has room."""
+        for stream in self._streams.values():
+            if stream.loading or not self._deliverable or now < self._retry_at < inf:
+                continue
+            if stream.replay_to is not None and stream.cursor >= stream.replay_to:
+                self._catch_up(steps, stream)
+            if not stream.behind:
+                continue
+            room = self._room
+            if room > 0:
+                stream.loading = True
+                steps.append(Load(stream.name, stream.cursor, min(room, self.limits.replay_page)))
+            elif self._stalled_since == inf:
+                self._stalled_since = now
+
+    def _say_page(self, steps: list[Step], stream: _Stream, page: Page) -> None:
+        position = page.position
+        stream.doubted = False
+        reason = _broken(stream, position)
+        if reason:
+            self._send(steps, _reset(reason, position))
+            stream.epoch = position.epoch
+            stream.cursor = stream.head = position.head
+            stream.replay_to = None
+            stream.unacked.clear()
+            return
+        stream.head = max(stream.head, position.head)
+        for event in page.events:
+            if event.seq is None or event.seq <= stream.cursor:
+                continue
+            if self._room <= 0:
+                return
+            self._skip(steps, stream, event.seq - 1)
+            self._say(steps, stream, event)
+        self._skip(steps, stream, page.through)
+
+    def _say(self, steps: list[Step], stream: _Stream, event: Notification) -> None:
+        """`event` is the next number of the stream."""
+        assert event.seq is not None
+        if stream.replay_to is not None and event.seq <= stream.replay_to:
+            event = msgspec.structs.replace(event, replayed=True)
+        self._send(steps, event)
+        stream.cursor = event.seq
+        stream.head = max(stream.head, event.seq)
+        stream.unacked.append(event.seq)
+
+    def _skip(self, steps: list[Step], stream: _Stream, through: int) -> None:
+        if through > stream.cursor:
+            self._send(steps, Skipped(stream=stream.name, through=through))
+            stream.cursor = through
+
+    def _catch_up(self, steps: list[Step], stream: _Stream) -> None:
+        stream.replay_to = None
+        self._send(steps, CaughtUp(stream=stream.name, cursor=stream.cursor))
+
+    # --- The fence and the session's end ---
+
+    def checked(self, session: SessionState, now: float) -> list[Step]:
+        """The session was read: because `Check` asked, because somebody ended it, or in the regular sweep."""
+        steps = self._due(now)
+        if self.phase is Phase.CLOSED or self.grant is None or session.session_id != self.grant.session_id:
+            return steps  # of a session that this connection has left
+        if not session.alive:
+            self._session_ended(steps, session, now)
+        else:
+            self._grant_end = min(self._grant_end, session.expires_at)
+        return steps
+
+    def check_answered(self, session: SessionState, now: float) -> list[Step]:
+        """The answer to `Check`: what was held back under the newer fence may go on, or never will."""
+        self._checking = False
+        steps = self.checked(session, now)
+        if self.phase is Phase.CLOSED or self.grant is None:
+            return steps
+        if session.session_id == self.grant.session_id:
+            self._fence = max(self._fence, self._checking_under)
+        self._note_fence(steps, self._met_fence)
+        self._say_changes(steps)
+        self._advance(steps, now)
+        return steps
+
+    def check_failed(self, now: float) -> list[Step]:
+        """Nobody can tell now: what is held back stays so, and it is asked again."""
+        steps = self._due(now)
+        self._retry_at = now + RETRY_SECONDS
+        return steps
+
+    def fenced(self, fence: int, now: float) -> list[Step]:
+        """Some session of the person ended under this fence: this connection's own may be among them."""
+        steps = self._due(now)
+        self._note_fence(steps, fence)
+        return steps
+
+    def _note_fence(self, steps: list[Step], fence: int) -> None:
+        self._met_fence = max(self._met_fence, fence)
+        if self.phase not in (Phase.OPEN, Phase.REAUTH_REQUIRED) or self._checking or self.grant is None:
+            return
+        if self._met_fence > self._fence:
+            self._checking = True
+            self._checking_under = self._met_fence
+            steps.append(Check(self.grant.session_id))
+
+    def _session_ended(self, steps: list[Step], session: SessionState, now: float) -> None:
+        # A session that merely ran out is an expiry: the same person may sign in again and go on where they were.
+        if session.reason is not EndReason.EXPIRED:
+            self._bye(steps, _code_for(session.reason))
+        elif self.phase is Phase.OPEN:
+            self._grant_end = min(self._grant_end, now)
+            self._expire(steps, now, "close" if self.limits.on_expiry == "ignore" else self.limits.on_expiry)
+
+    # --- Expiry ---
+
+    def _expire(self, steps: list[Step], now: float, policy: OnExpiry) -> None:
+        if policy == "close":
+            self._bye(steps, CloseCode.SESSION_EXPIRED)
+        elif policy == "reauth":
+            self.phase = Phase.REAUTH_REQUIRED
+            self._deadline = self._grant_end + self.limits.grace_seconds
+            if self._deadline <= now:  # the process slept through it: the client still gets its grace
+                self._deadline = now + self.limits.grace_seconds
+            self._stalled_since = inf
+            self._say_changes(steps)
+            self._send(
+                steps,
+                ReauthRequired(
+                    reason="session_expired",
+                    deadline=_utc(self._deadline),
+                    grace_seconds=self.limits.grace_seconds,
+                ),
+            )
+
+    def _reauth(self, steps: list[Step], command: Reauth, now: float) -> None:
+        if self._redeeming:
+            self._error(steps, "reauth_pending", "The last reauth is not answered yet.", command.ref)
+        elif now < self._next_attempt_at:
+            self._reauth_failed(steps, "too_soon", now, ref=command.ref)
+        else:
+            self._next_attempt_at = now + self.limits.reauth_spacing
+            self._reauth_ref = command.ref
+            self._redeem(steps, command.ticket, frozenset({Purpose.CONNECT, Purpose.REAUTH}))
+
+    def _reauthenticate(self, steps: list[Step], grant: Grant, now: float) -> None:
+        assert self.grant is not None
+        if grant.user_id != self.grant.user_id:
+            self._bye(steps, CloseCode.FORBIDDEN)
+            return
+        self.grant = grant
+        # All that is known of a session just redeemed: it was alive under the fence met before the ticket was sent off. Any
+        # newer one may be this session's end, even if the session before it has been read since.
+        self._fence = self._fence_at_redeem
+        self._grant_end = grant.expires_at
+        self._deadline = inf
+        self._attempts_left = self.limits.reauth_attempts
+        self.phase = Phase.OPEN
+        held = 0
+        for stream in self._streams.values():
+            if stream.head > stream.cursor:
+                held += stream.head - stream.cursor
+                stream.replay_to = stream.head
+        self._send(
+            steps,
+            Reauthenticated(
+                expires_at=_utc(self._grant_end),
+                held=held,
+                state_version=self._state_version,
+                ref=_ref(self._reauth_ref),
+            ),
+        )
+        self._note_fence(steps, self._met_fence)
+        self._advance(steps, now)
+
+    def _reauth_failed(self, steps: list[Step], code: str, now: float, ref: str | None = None) -> None:
+        wait = max(0.0, self._next_attempt_at - now)
+        failed = ReauthFailed(
+            code=code,
+            attempts_left=self._attempts_left,
+            retry_after_ms=_milliseconds(wait),
+            ref=_ref(ref or self._reauth_ref),
+        )
+        self._send(steps, failed)
+
+    def _missed_deadline(self, steps: list[Step], now: float) -> list[Step]:
+        """The deadline waits for a reauth under way (2 s at most); here it is over and was not good."""
+        if now >= self._deadline:
+            self._bye(steps, CloseCode.SESSION_EXPIRED)
+        return steps
+
+    # --- Time ---
+
+    @property
+    def wake_at(self) -> float:
+        """When `woken` must be called at the latest; infinity for never."""
+        match self.phase:
+            case Phase.AUTHENTICATING:
+                return self._authentication_deadline
+            case Phase.OPEN:
+                expiry = inf if self.limits.on_expiry == "ignore" else self._grant_end
+                return min(expiry, self._stalled_since + self.limits.ack_stall_seconds, self._retry_at)
+            case Phase.REAUTH_REQUIRED:
+                return min(inf if self._redeeming else self._deadline, self._retry_at)
+        return inf
+
+    def woken(self, now: float) -> list[Step]:
+        """`wake_at` has come."""
+        return self._due(now)
+
+    def _due(self, now: float) -> list[Step]:
+        """What time alone brings about, before anything else is looked at: no event overtakes an expiry."""
+        steps: list[Step] = []
+        if now < self.wake_at:
+            return steps
+        if self.phase is Phase.AUTHENTICATING:
+            # Silent client, or a database that does not answer: only the first is the client's doing.
+            waiting = self._redeeming or self.grant is not None
+            return self._bye(steps, CloseCode.UNAVAILABLE if waiting else CloseCode.AUTHENTICATION_TIMEOUT)
+        if self.phase is Phase.REAUTH_REQUIRED and now >= self._deadline and not self._redeeming:
+            return self._bye(steps, CloseCode.SESSION_EXPIRED)
+        if self.phase is Phase.OPEN and now >= self._grant_end:
+            self._expire(steps, now, self.limits.on_expiry)
+        if self.phase is Phase.OPEN and now >= self._stalled_since + self.limits.ack_stall_seconds:
+            return self._bye(steps, CloseCode.TOO_SLOW)
+        if now >= self._retry_at:
+            self._retry_at = inf
+            self._retry(steps, now)
+        return steps
+
+    def _retry(self, steps: list[Step], now: float) -> None:
+        if self._checking and self.grant is not None:
+            steps.append(Check(self.grant.session_id))
+        self._advance(steps, now)
+
+    # --- The end ---
+
+    def replaced(self, now: float) -> list[Step]:
+        """A newer connection of the same person takes this one's place."""
+        return self._bye(self._due(now), CloseCode.TOO_MANY_CONNECTIONS)
+
+    def disconnected(self) -> None:
+        """The client went away by itself."""
+        self.phase = Phase.CLOSED
+
+    def _bye(self, steps: list[Step], code: CloseCode) -> list[Step]:
+        if self.phase is not Phase.CLOSED:
+            bye = Bye(
+                code=int(code),
+                reason=code.reason,
+                reconnect=code.reconnect,
+                need=code.need,
+                retry_after_ms=_milliseconds(RETRY_AFTER_SECONDS.get(code, 0.0)),
+            )
+            self._send(steps, bye)
+            steps.append(Close(code))
+            self.phase = Phase.CLOSED
+            self.code = code
+        return steps
+
+    # --- Saying ---
+
+    def _send(self, steps: list[Step], event: Event) -> None:
+        self.frames_sent += 1
+        steps.append(Send(event))
+
+    def _error(
+        self, steps: list[Step], code: str, detail: str, ref: str | None, *, retry_after_ms: int | UnsetType = UNSET
+    ) -> None:
+        self._send(steps, Error(code=code, detail=detail, ref=_ref(ref), retry_after_ms=retry_after_ms))
+
+
+def _broken(stream: _Stream, position: Position) -> Literal["epoch", "expired", "ahead"] | None:
+    """Why the cursor cannot be continued from, if it cannot."""
+    if position.epoch != stream.epoch:
+        return "epoch"
+    if position.head < stream.cursor:
+        return "ahead"
+    return "expired" if stream.cursor < position.floor else None
+
+
+def _reset(reason: Literal["epoch", "expired", "ahead"], position: Position) -> Reset:
+    return Reset(
+        stream=position.stream,
+        reason=reason,
+        epoch=position.epoch,
+        head=position.head,
+        oldest=position.floor + 1,
+    )
+
+
+def _code_for(reason: EndReason | None) -> CloseCode:
+    """The reasons a session ends for are named like the codes they are told with."""
+    if reason is None or reason is EndReason.EXPIRED:
+        return CloseCode.SESSION_EXPIRED
+    return CloseCode[reason.name]
+
+
+def _utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000)) if seconds > 0 else 0
+
+
+def _ref(ref: str | None) -> str | UnsetType:
+    return UNSET if ref is None else ref

@@ -1,0 +1,279 @@
+"""
+Carries out what a connection decides: sends, reads the database, waits. Knows nothing of Channels and decides nothing.
+
+Rules of this file:
+
+* Events reach the connection one at a time, on the event loop, and none of the methods that bring one awaits: a handler
+  that waited would stop the server from reading the socket, and a fan-out that waited would wait for the slowest.
+* Frames leave in the order of the steps, through one task that exists only while frames wait.
+* Whatever a step reads comes back as an event, also when it failed; an answer that comes after the end is dropped.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime
+from math import inf
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+from django.db import Error as DatabaseError
+
+from tickets.api import TicketRefused, Unavailable, acheck_sessions, aredeem, in_thread
+
+from .. import api, store
+from ..conf import conf
+from ..wire.closing import CloseCode
+from ..wire.codec import BadFrame, Codec
+from ..wire.streams import Change
+from .connection import Connection, Limits, Phase
+from .hub import DATABASE_SECONDS, Hub
+from .steps import Check, Close, Load, Mark, Open, Redeem, Send, Step
+
+logger = logging.getLogger("notifications.socket")
+
+T = TypeVar("T")
+AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+def limits() -> Limits:
+    """The numbers of `settings.NOTIFICATIONS`, as one connection keeps them for its life."""
+    return Limits(
+        authentication_seconds=conf.AUTHENTICATION_SECONDS,
+        on_expiry=conf.ON_EXPIRY,  # type: ignore[arg-type]  # one of three words: notifications.E001
+        grace_seconds=conf.GRACE_SECONDS,
+        reauth_attempts=conf.REAUTH_ATTEMPTS,
+        reauth_spacing=conf.REAUTH_SPACING,
+        window=conf.WINDOW,
+        ack_stall_seconds=conf.ACK_STALL_SECONDS,
+        replay_page=conf.REPLAY_PAGE,
+        ping_seconds=conf.PING_SECONDS,
+        commands_per_second=conf.COMMANDS_PER_SECOND,
+        command_burst=conf.COMMAND_BURST,
+    )
+
+
+class Socket:
+    """One accepted WebSocket. Made when it was accepted; `release()` must be called when it is over, however it ended."""
+
+    def __init__(self, *, hub: Hub, codec: Codec, send: AsgiSend, address: str | None) -> None:
+        self._hub = hub
+        self._codec = codec
+        self._send = send
+        self._address = address
+        self._loop = asyncio.get_running_loop()
+        self._started = time.time()
+        self.connection = Connection(id=uuid4().hex[:16], limits=limits(), now=self._started)
+        self.user_id: Any = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._outbox: deque[dict[str, Any]] = deque()
+        self._flushing: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = inf
+        self._unauthenticated = True
+        self._released = False
+        hub.arrived(address)
+
+    @property
+    def session_id(self) -> UUID:
+        assert self.connection.grant is not None  # the hub only knows sockets that joined
+        return self.connection.grant.session_id
+
+    # --- Events ---
+
+    def connect(self, *, ticket: str | None, since: str | None) -> None:
+        """The handshake is done."""
+        self.perform(self.connection.connected(ticket=ticket, since=since, now=time.time()))
+
+    def reject(self, code: CloseCode) -> None:
+        """The handshake is done, and what it carried rules the socket out."""
+        self.perform(self.connection.rejected(code, time.time()))
+
+    def receive(self, frame: str | bytes) -> None:
+        """A frame arrived."""
+        try:
+            commands = self._codec.decode(frame)
+        except BadFrame as problem:
+            self.tell(Connection.bad_frame, problem)
+            return
+        for command in commands:
+            self.tell(Connection.received, command)
+
+    def tell(self, event: Callable[[Connection, T, float], list[Step]], what: T) -> None:
+        """Anything else that happened."""
+        self.perform(event(self.connection, what, time.time()))
+
+    def replace(self) -> None:
+        """A newer socket of the same person takes the place."""
+        self.perform(self.connection.replaced(time.time()))
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._timer_at = inf
+        self.perform(self.connection.woken(time.time()))
+
+    # --- Steps ---
+
+    def perform(self, steps: list[Step]) -> None:
+        """Carry the steps out, in order, without waiting for any of them."""
+        for step in steps:
+            match step:
+                case Send(event=event):
+                    frame = self._codec.encode(event)
+                    if frame is not None:
+                        self._queue({"type": "websocket.send", "text": frame})
+                case Close(code=code):
+                    self._queue({"type": "websocket.close", "code": int(code), "reason": code.reason})
+                    self._hub.leave(self) if self.user_id is not None else None
+                case Redeem():
+                    self._spawn(self._redeem(step))
+                case Open():
+                    self._spawn(self._open(step))
+                case Load():
+                    self._spawn(self._load(step))
+                case Check():
+                    self._spawn(self._check(step))
+                case Mark():
+                    self._spawn(self._mark(step))
+        self._set_timer()
+
+    async def _redeem(self, step: Redeem) -> None:
+        try:
+            grant = await aredeem(step.ticket, purposes=step.purposes, address=self._address)
+        except TicketRefused:
+            self.perform(self.connection.refused(time.time()))
+        except Unavailable:
+            self.perform(self.connection.undecided(time.time()))
+        else:
+            self._authenticated()
+            self.tell(Connection.redeemed, grant)
+
+    async def _open(self, step: Open) -> None:
+        self.user_id = step.grant.user_id
+        await self._hub.join(self)
+        opening = await self._read(store.opening, self.user_id, now=datetime.now(UTC))
+        # After the stream, and not together with it: see Connection.opened.
+        session = await self._read_session(step.grant.session_id) if opening else None
+        if opening is None or session is None:
+            self.perform(self.connection.undecided(time.time()))
+            return
+        self._hub.started(opening.position)
+        self.perform(self.connection.opened(opening, session, time.time()))
+        if self.connection.phase is Phase.OPEN:
+            logger.info("open connection=%s user=%s", self.connection.id, self.user_id)
+
+    async def _load(self, step: Load) -> None:
+        page = await self._read(store.page, self.user_id, after=step.after, limit=step.limit, now=datetime.now(UTC))
+        if page is None:
+            self.tell(Connection.load_failed, step.stream)
+        else:
+            self.tell(Connection.page, page)
+
+    async def _check(self, step: Check) -> None:
+        session = await self._read_session(step.session_id)
+        if session is None:
+            self.perform(self.connection.check_failed(time.time()))
+        else:
+            self.tell(Connection.check_answered, session)
+
+    async def _mark(self, step: Mark) -> None:
+        command = step.command
+        try:
+            ids = None if command.ids is None else [UUID(text) for text in command.ids]
+        except ValueError:
+            self.tell(Connection.marked, None)  # what is no UUID is nobody's notification
+            return
+        how = {"state": command.state, "ids": ids, "through": command.through}
+        marked = await self._read(api.mark, self.user_id, **how)
+        if marked is None:
+            self.perform(self.connection.mark_failed(time.time()))
+        else:
+            change: Change | None = marked.change if marked.meant else None
+            self.tell(Connection.marked, change)
+
+    async def _read_session(self, session_id: UUID) -> Any:
+        try:
+            async with asyncio.timeout(DATABASE_SECONDS):
+                return (await acheck_sessions([session_id]))[session_id]
+        except (Unavailable, TimeoutError):
+            return None
+
+    async def _read(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T | None:
+        """What `fn` says on a database thread; None if the database does not answer."""
+        try:
+            async with asyncio.timeout(DATABASE_SECONDS):
+                return await in_thread(fn, *args, **kwargs)
+        except (DatabaseError, TimeoutError):
+            return None
+
+    def _authenticated(self) -> None:
+        if self._unauthenticated:
+            self._unauthenticated = False
+            self._hub.known(self._address)
+
+    # --- Tasks, frames, time ---
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:  # a fault of ours: said in the log, and to the client as what it is, temporary
+            logger.exception("connection %s failed", self.connection.id)
+            self.fail()
+
+    def fail(self) -> None:
+        """Something here is broken: end the connection so that its client comes back to a fresh one."""
+        self.perform(self.connection.rejected(CloseCode.UNAVAILABLE, time.time()))
+
+    def _queue(self, message: dict[str, Any]) -> None:
+        self._outbox.append(message)
+        if self._flushing is None:
+            self._flushing = self._loop.create_task(self._flush())
+
+    async def _flush(self) -> None:
+        try:
+            while self._outbox:
+                await self._send(self._outbox.popleft())
+        except Exception:  # servers raise errors of their own when the peer is gone; `disconnect` follows
+            self._outbox.clear()
+        finally:
+            self._flushing = None
+
+    def _set_timer(self) -> None:
+        at = inf if self._released else self.connection.wake_at
+        if at == self._timer_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = None if at == inf else self._loop.call_later(max(0.0, at - time.time()), self._wake)
+
+    def release(self, client_code: int | None) -> None:
+        """The socket is closed, by whom ever: give everything back. `client_code` is what the server reports."""
+        if self._released:
+            return
+        self._released = True
+        code = self.connection.code
+        self.connection.disconnected()
+        self._set_timer()
+        if self.user_id is not None:
+            self._hub.leave(self)
+        self._authenticated()
+        self._hub.gone()
+        for task in [*self._tasks, *filter(None, [self._flushing])]:
+            task.cancel()
+        logger.info(
+            "close connection=%s user=%s code=%s reason=%s frames=%d seconds=%.1f",
+            self.connection.id,
+            self.user_id,
+            int(code) if code else client_code,
+            code.reason if code else "client",
+            self.connection.frames_sent,
+            time.time() - self._started,
+        )

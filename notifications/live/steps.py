@@ -1,0 +1,67 @@
+"""What a connection asks its surroundings to do. Each step that reads or decides is answered by one call back."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from tickets.grants import Grant, Purpose
+
+from ..wire.closing import CloseCode
+from ..wire.vocabulary import Event, State
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Say this. Never waited for."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the socket; the last step of a connection."""
+
+    code: CloseCode
+
+
+@dataclass(frozen=True, slots=True)
+class Redeem:
+    """Redeem the ticket; answered by `redeemed`, `refused` or `undecided`."""
+
+    ticket: str
+    purposes: frozenset[Purpose]
+
+    def __repr__(self) -> str:  # the ticket stays out of logs and tracebacks
+        return f"Redeem(ticket=…, purposes={sorted(self.purposes)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Join the person's group, then read the stream, then the session; answered by `opened` or `undecided`."""
+
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Read at most `limit` notifications after a number; answered by `page` or `load_failed`."""
+
+    stream: str
+    after: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Read the login session again; answered by `checked` or `check_failed`."""
+
+    session_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Carry out a `state` command; answered by `marked` or `mark_failed`."""
+
+    command: State
+
+
+Step = Send | Close | Redeem | Open | Load | Check | Mark

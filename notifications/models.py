@@ -1,0 +1,81 @@
+"""The log: one stream of numbers a person, and what each number says."""
+
+import secrets
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from .ids import uuid7
+from .wire.content import BODY_LENGTH, KIND_LENGTH, TITLE_LENGTH, URL_LENGTH, Level
+
+
+def new_epoch() -> str:
+    """Short, and without a colon: it stands before one in `?since=<epoch>:<seq>`."""
+    return secrets.token_hex(4)
+
+
+class Stream(models.Model):
+    """
+    The numbers of one person's notifications.
+
+    Made when first needed and never inside a transaction of somebody else's: its row is what every publisher to this
+    person queues for.
+    """
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    epoch = models.CharField(
+        max_length=32, default=new_epoch, help_text="Changes when the numbers can no longer be trusted."
+    )
+    head = models.BigIntegerField(default=0, help_text="The last number given.")
+    floor = models.BigIntegerField(default=0, help_text="The last number that retention removed.")
+    fence = models.BigIntegerField(default=0, help_text="Rises with every end of a session of this person.")
+    state_version = models.BigIntegerField(default=0, help_text="Rises with every change of seen, read or archived.")
+
+    def __str__(self) -> str:
+        return f"stream of {self.user_id} at {self.head}"
+
+
+class Notification(models.Model):
+    """
+    Something a person is told.
+
+    Written in the caller's own transaction and without a number; `seq` is given after the commit. It refers to the person
+    and not to the stream, so that writing it locks nothing that other publishers need.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
+    seq = models.BigIntegerField(null=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    kind = models.CharField(max_length=KIND_LENGTH, blank=True)
+    level = models.CharField(max_length=10, choices=[(level, level.title()) for level in Level], default=Level.INFO)
+    title = models.CharField(max_length=TITLE_LENGTH)
+    body = models.CharField(max_length=BODY_LENGTH, blank=True)
+    url = models.CharField(max_length=URL_LENGTH, blank=True)
+    data = models.JSONField(default=dict, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    seen_at = models.DateTimeField(null=True, blank=True)
+    read_at = models.DateTimeField(null=True, blank=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    # SHA-256 over caller, recipient and idempotency key; and over the content, to tell a repetition from a mistake.
+    dedup = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001 (NULL: no key given)
+    fingerprint = models.CharField(max_length=64, blank=True, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["user", "seq"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "seq"], name="notification_seq")]
+        indexes: ClassVar = [
+            # Only what waits for its number: a handful of rows at any moment.
+            models.Index(fields=["user", "id"], condition=Q(seq=None), name="notification_unnumbered"),
+            # Unseen implies unread (see store.mark), so both counts are read from this one.
+            models.Index(fields=["user"], condition=Q(read_at=None, archived_at=None), name="notification_unread"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title

@@ -1,0 +1,81 @@
+"""What a load balancer and a client that has just arrived ask. Nothing here needs a credential."""
+
+import functools
+from typing import Any
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from .. import fanout
+from ..conf import conf
+from ..live.hub import Hub
+from ..live.routing import SOCKET_PATH
+from ..wire.native import FRAME_BYTES, NativeCodec
+
+
+async def healthz(request: HttpRequest) -> HttpResponse:
+    """200 while the event loop turns. No I/O: a database that is away must not get the process killed."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Whether this process should be sent traffic. A lost layer is degraded and still ready: the sync delivers."""
+    database = _database()
+    migrations = _migrations() if database == "ok" else "unknown"
+    layer = "degraded" if "degraded" in (fanout.state(), Hub.state()) else fanout.state()
+    ready = database == "ok" and migrations == "ok"
+    answer = {"database": database, "migrations": migrations, "layer": layer, "draining": False}
+    return JsonResponse(answer, status=200 if ready else 503, headers={"Cache-Control": "no-store"})
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return "unavailable"
+    return "ok"
+
+
+def _migrations() -> str:
+    return "ok" if _migrated() else "pending"
+
+
+def _migrated() -> bool:
+    # Asked again until it is true: reading the migration files costs much and the answer does not turn back.
+    if not _known_migrated.cache_info().currsize:
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            return False
+        _known_migrated()
+    return True
+
+
+@functools.cache
+def _known_migrated() -> bool:
+    return True
+
+
+@require_safe
+def well_known(request: HttpRequest) -> JsonResponse:
+    """Where a client finds the rest."""
+    limits: dict[str, Any] = {
+        "frame_bytes": FRAME_BYTES,
+        "window": conf.WINDOW,
+        "ping_seconds": conf.PING_SECONDS,
+        "grace_seconds": conf.GRACE_SECONDS,
+        "replay_days": conf.RETENTION_DAYS,
+        "replay_count": conf.RETENTION_COUNT,
+    }
+    scheme = "wss" if request.is_secure() else "ws"
+    answer = {
+        "tickets": request.build_absolute_uri(reverse("tickets")),
+        "socket": f"{scheme}://{request.get_host()}{SOCKET_PATH}",
+        "protocols": [NativeCodec.subprotocol],
+        "limits": limits,
+    }
+    return JsonResponse(answer)

@@ -1,0 +1,130 @@
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
+from rest_framework import serializers
+
+from tickets.rest import StrictCharField, StrictIntegerField, StrictSerializer
+
+from ..models import Notification
+from ..wire.content import BODY_LENGTH, GREATEST_INTEGER, TITLE_LENGTH, URL_LENGTH, Level
+from ..wire.native import STATE_IDS
+from ..wire.vocabulary import StateName
+
+LIST_LIMIT = 200
+RECIPIENTS = 500
+STATES = list(StateName.__args__)  # type: ignore[attr-defined]
+
+
+class ListQuery(StrictSerializer):
+    """The query string of the list. `limit` above the greatest is brought down to it, everything else must be right."""
+
+    after = serializers.IntegerField(min_value=0, max_value=GREATEST_INTEGER, required=False)
+    before = serializers.IntegerField(min_value=0, max_value=GREATEST_INTEGER, required=False)
+    unread = serializers.BooleanField(default=False)
+    archived = serializers.BooleanField(default=False)
+    search = StrictCharField(max_length=200, required=False, allow_blank=True)
+    limit = serializers.IntegerField(min_value=1, default=50)
+
+    def validate_limit(self, value: int) -> int:
+        return min(value, LIST_LIMIT)
+
+
+class ItemSerializer(serializers.ModelSerializer[Notification]):
+    seen = serializers.SerializerMethodField()
+    read = serializers.SerializerMethodField()
+    archived = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Notification
+        fields = (
+            *("id", "seq", "kind", "level", "title", "body", "url", "data", "created_at", "expires_at"),
+            *("seen", "read", "archived"),
+        )
+        read_only_fields = fields
+
+    def get_seen(self, row: Notification) -> bool:
+        return row.seen_at is not None
+
+    def get_read(self, row: Notification) -> bool:
+        return row.read_at is not None
+
+    def get_archived(self, row: Notification) -> bool:
+        return row.archived_at is not None
+
+
+class ListSerializer(serializers.Serializer[Any]):
+    epoch = serializers.CharField(help_text="numbers of another epoch mean nothing")
+    head = serializers.IntegerField(help_text="the last number given")
+    state_version = serializers.IntegerField()
+    unread = serializers.IntegerField()
+    unseen = serializers.IntegerField()
+    results = ItemSerializer(many=True, help_text="newest first; with `after`, oldest first")
+    next = serializers.IntegerField(
+        allow_null=True, help_text="`before` (or `after`) of the next page; null at the end"
+    )
+
+
+class StateSerializer(StrictSerializer):
+    """Exactly one of `ids` and `through`."""
+
+    state = serializers.ChoiceField(choices=STATES)
+    ids = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=STATE_IDS, required=False)
+    through = StrictIntegerField(min_value=0, max_value=GREATEST_INTEGER, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("ids" in attrs) == ("through" in attrs):
+            raise serializers.ValidationError("Exactly one of ids and through is needed.")
+        return attrs
+
+
+class StateAnswerSerializer(serializers.Serializer[Any]):
+    changed = serializers.IntegerField()
+    state_version = serializers.IntegerField()
+    unread = serializers.IntegerField()
+    unseen = serializers.IntegerField()
+
+
+class AnythingField(serializers.JSONField):
+    """Handed on as it came: `wire.content` has the rules, for this call and for `notify()` alike."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data
+
+
+class PublishSerializer(StrictSerializer):
+    """To one `user` or several `users` (usernames). What may be said is checked by `wire.content`."""
+
+    user = StrictCharField(max_length=254, required=False)
+    users = serializers.ListField(
+        child=StrictCharField(max_length=254), min_length=1, max_length=RECIPIENTS, required=False
+    )
+    title = AnythingField(help_text=f"text, 1 to {TITLE_LENGTH} characters")
+    body = AnythingField(required=False, help_text=f"text, at most {BODY_LENGTH} characters")
+    kind = AnythingField(required=False, help_text="your own word for the sort of thing, such as ci.build")
+    level = AnythingField(required=False, help_text=f"one of {', '.join(Level)}")
+    url = AnythingField(required=False, help_text=f"http(s), or a path on this site; at most {URL_LENGTH} characters")
+    data = AnythingField(required=False, help_text="an object of at most 4 KiB")
+    expires_at = AnythingField(required=False, allow_null=True, help_text="date and time with time zone")
+
+    def validate_expires_at(self, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_datetime(value) or value
+        except ValueError:
+            return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("user" in attrs) == ("users" in attrs):
+            raise serializers.ValidationError("Exactly one of user and users is needed.")
+        return attrs
+
+
+class PublishedSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    stream = serializers.CharField()
+    seq = serializers.IntegerField(allow_null=True, help_text="null if the number is still to be given")
+
+
+class PublishedManySerializer(serializers.Serializer[Any]):
+    results = PublishedSerializer(many=True, help_text="in the order of `users`")

@@ -1,0 +1,340 @@
+"""Every query of the log.
+
+The rules that make a number mean something:
+
+* Numbers are given after the commit of the row they number, in one short statement (PostgreSQL) or one short transaction
+  (SQLite) of their own. Nothing of a caller's open transaction ever holds a stream.
+* Locks are taken in one order everywhere: rows without a number by id, then streams by person.
+* Whoever numbers for a person numbers all committed rows of that person, oldest first. So the calls of one thread keep
+  their order even if the number of the first one had to wait (its process died, its database blinked).
+* A reader takes the head first and then rows up to that head: no number up to it can still be on its way.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Count, F, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Greatest
+
+from .models import Notification, Stream, new_epoch
+from .wire import vocabulary
+from .wire.doorbell import stream_of
+from .wire.streams import Announcement, Opening, Page, Position
+
+_NOTIFICATION = Notification._meta.db_table
+_STREAM = Stream._meta.db_table
+
+# --- Numbers ---
+
+_PENDING = f"""
+    pending AS {{materialized}} (
+        SELECT id, user_id FROM {_NOTIFICATION}
+        WHERE seq IS NULL AND user_id IN ({{people}})
+        ORDER BY id {{lock}}
+    ), ranked AS (
+        SELECT id, user_id, row_number() OVER (PARTITION BY user_id ORDER BY id) AS place FROM pending
+    ), wanted AS (
+        SELECT user_id, count(*) AS many FROM pending GROUP BY user_id
+    )"""
+
+_RAISE_HEADS = f"""
+        INSERT INTO {_STREAM} AS stream (user_id, epoch, head, floor, fence, state_version)
+        SELECT user_id, %s, many, 0, 0, 0 FROM wanted WHERE true ORDER BY user_id
+        ON CONFLICT (user_id) DO UPDATE SET head = stream.head + excluded.head
+        RETURNING """
+
+# One statement: the rows are locked before the streams, and a row that somebody else numbered meanwhile is dropped when
+# its lock is granted (PostgreSQL asks `seq IS NULL` again), so that `many` counts exactly what is numbered below.
+_NUMBER_POSTGRESQL = f"""
+    WITH {_PENDING.format(materialized="MATERIALIZED", people="{people}", lock="FOR UPDATE")}, raised AS (
+        {_RAISE_HEADS} user_id, head, epoch, fence
+    )
+    UPDATE {_NOTIFICATION} AS note SET seq = raised.head - wanted.many + ranked.place
+    FROM ranked JOIN wanted USING (user_id) JOIN raised USING (user_id)
+    WHERE note.id = ranked.id
+    RETURNING note.id, note.user_id, note.seq, raised.epoch, raised.fence"""
+
+# SQLite cannot write in a WITH; an IMMEDIATE transaction around the same steps is as exact, since nobody else writes.
+_RAISE_SQLITE = (
+    f"WITH {_PENDING.format(materialized='', people='{people}', lock='')} {_RAISE_HEADS} user_id, epoch, fence"
+)
+_NUMBER_SQLITE = f"""
+    WITH {_PENDING.format(materialized="", people="{people}", lock="")}
+    UPDATE {_NOTIFICATION} AS note SET seq = stream.head - wanted.many + ranked.place
+    FROM ranked JOIN wanted ON wanted.user_id = ranked.user_id JOIN {_STREAM} AS stream ON stream.user_id = ranked.user_id
+    WHERE note.id = ranked.id
+    RETURNING id, user_id, seq"""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A number that was given, and what it was given under."""
+
+    id: UUID
+    user_id: Any
+    seq: int
+    epoch: str
+    fence: int
+
+
+def sequence(user_ids: Collection[Any]) -> list[Numbered]:
+    """
+    Give the next numbers to everything committed and unnumbered of these people; in order per person.
+
+    Call it outside any transaction of a caller: the streams stay locked until the surrounding transaction ends.
+    """
+    if not user_ids:
+        return []
+    people = ", ".join(["%s"] * len(user_ids))
+    keys = [_database_key(user_id) for user_id in user_ids]
+    numbers = _sequence_postgresql if connection.vendor == "postgresql" else _sequence_sqlite
+    # The numbers of a person ascend with the ids, but RETURNING keeps no order.
+    return sorted(numbers(people, keys), key=lambda numbered: numbered.seq)
+
+
+def _sequence_postgresql(people: str, keys: list[Any]) -> list[Numbered]:
+    with connection.cursor() as cursor:
+        cursor.execute(_NUMBER_POSTGRESQL.format(people=people), [*keys, new_epoch()])
+        return [Numbered(*row) for row in cursor.fetchall()]
+
+
+def _sequence_sqlite(people: str, keys: list[Any]) -> list[Numbered]:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_RAISE_SQLITE.format(people=people), [*keys, new_epoch()])
+        streams = {user_id: (epoch, fence) for user_id, epoch, fence in cursor.fetchall()}
+        cursor.execute(_NUMBER_SQLITE.format(people=people), keys)
+        convert = Notification._meta.pk.to_python
+        return [
+            Numbered(convert(pk), _python_key(user_id), seq, *streams[user_id])
+            for pk, user_id, seq in cursor.fetchall()
+        ]
+
+
+def _database_key(user_id: Any) -> Any:
+    return _user_field().get_db_prep_value(user_id, connection)
+
+
+def _python_key(user_id: Any) -> Any:
+    return _user_field().to_python(user_id)
+
+
+def _user_field() -> Any:
+    return Notification._meta.get_field("user").target_field  # type: ignore[union-attr]
+
+
+def waiting(*, before: datetime, limit: int = 500) -> list[Any]:
+    """People who have rows without a number that were written before a moment: their publisher died after the commit."""
+    late = Notification.objects.filter(seq=None, created_at__lt=before).order_by()
+    return list(late.values_list("user_id", flat=True).distinct()[:limit])
+
+
+def announcements(numbered: Sequence[Numbered], known: Iterable[Notification] = ()) -> list[Announcement]:
+    """What to tell of these numbers; rows that the caller does not hold are read in one query."""
+    rows = {row.id: row for row in known}
+    missing = [item.id for item in numbered if item.id not in rows]
+    if missing:
+        rows.update(Notification.objects.in_bulk(missing))
+    return [
+        Announcement(item.epoch, item.fence, _event(rows[item.id], item.seq)) for item in numbered if item.id in rows
+    ]
+
+
+def _event(row: Notification, seq: int) -> vocabulary.Notification:
+    return vocabulary.Notification(
+        stream=stream_of(row.user_id),
+        seq=seq,
+        id=str(row.id),
+        kind=row.kind,
+        level=row.level,
+        title=row.title,
+        body=row.body,
+        url=row.url,
+        data=row.data,
+        created_at=row.created_at,
+        seen=row.seen_at is not None,
+        read=row.read_at is not None,
+        archived=row.archived_at is not None,
+    )
+
+
+# --- Reading ---
+
+
+def ensure_stream(user_id: Any) -> Stream:
+    """The person's stream, made if this is the first time anybody needs it. Not inside a caller's transaction."""
+    stream = Stream.objects.filter(user_id=user_id).first()
+    if stream is None:
+        Stream.objects.bulk_create([Stream(user_id=user_id)], ignore_conflicts=True)
+        stream = Stream.objects.get(user_id=user_id)
+    return stream
+
+
+def position_of(stream: Stream) -> Position:
+    return Position(
+        stream=stream_of(stream.user_id),
+        epoch=stream.epoch,
+        head=stream.head,
+        floor=stream.floor,
+        fence=stream.fence,
+        state_version=stream.state_version,
+    )
+
+
+def opening(user_id: Any, *, now: datetime) -> Opening:
+    """What a connection starts from."""
+    stream = ensure_stream(user_id)
+    return Opening(position_of(stream), *counts(user_id, now=now))
+
+
+def positions(user_ids: Collection[Any]) -> dict[str, Position]:
+    """Where these people's streams stand, by stream name, in one query."""
+    streams = Stream.objects.filter(user_id__in=user_ids)
+    return {position.stream: position for position in map(position_of, streams)}
+
+
+def page(user_id: Any, *, after: int, limit: int, now: datetime) -> Page:
+    """What the person should still be told after a number: nothing that expired or was archived meanwhile."""
+    position = position_of(ensure_stream(user_id))
+    rows = list(
+        current(user_id, now=now)
+        .filter(seq__gt=after, seq__lte=position.head, archived_at=None)
+        .order_by("seq")[:limit]
+    )
+    events = tuple(_event(row, row.seq) for row in rows if row.seq is not None)
+    full = len(rows) == limit
+    return Page(position, events, through=events[-1].seq if full and events else position.head)  # type: ignore[arg-type]
+
+
+def current(user_id: Any, *, now: datetime) -> QuerySet[Notification]:
+    """The person's numbered notifications that have not expired."""
+    return Notification.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), user_id=user_id, seq__isnull=False)
+
+
+def counts(user_id: Any, *, now: datetime) -> tuple[int, int]:
+    """(unread, unseen), archived ones not counted. Unseen is part of unread, so one walk over one index counts both."""
+    unread = current(user_id, now=now).filter(read_at=None, archived_at=None).order_by()
+    counted = unread.aggregate(unread=Count("pk"), unseen=Count("pk", filter=Q(seen_at=None)))
+    return counted["unread"], counted["unseen"]
+
+
+# --- Seen, read, archived ---
+
+
+def mark(
+    user_id: Any, *, state: str, ids: Collection[UUID] | None, through: int | None, now: datetime
+) -> tuple[int, int]:
+    """
+    Set a state on the person's numbered notifications, by id or up to a number; (how many are meant, how many changed).
+
+    Reading or archiving also sees, and unreading never unsees: so unseen always implies unread and not archived.
+    """
+    meant = Notification.objects.filter(user_id=user_id, seq__isnull=False)
+    meant = meant.filter(pk__in=ids) if ids is not None else meant.filter(seq__lte=through)
+    match state:
+        case "seen":
+            changed = meant.filter(seen_at=None).update(seen_at=now)
+        case "read":
+            meant.filter(seen_at=None).update(seen_at=now)
+            changed = meant.filter(read_at=None).update(read_at=now)
+        case "unread":
+            changed = meant.filter(read_at__isnull=False).update(read_at=None)
+        case "archived":
+            meant.filter(seen_at=None).update(seen_at=now)
+            changed = meant.filter(archived_at=None).update(archived_at=now)
+        case "unarchived":
+            changed = meant.filter(archived_at__isnull=False).update(archived_at=None)
+        case _:
+            raise ValueError(f"unknown state {state!r}")
+    return (changed or meant.count()), changed
+
+
+def lock(user_id: Any) -> None:
+    """Queue for the person's stream until the surrounding transaction ends, so that two marks cannot cross."""
+    ensure_stream(user_id)
+    Stream.objects.select_for_update().get(user_id=user_id)
+
+
+def raise_state_version(user_id: Any) -> Position:
+    """After `mark` changed something. Locks the stream until the surrounding transaction ends."""
+    return _raise(user_id, state_version=F("state_version") + 1)
+
+
+def raise_fence(user_id: Any) -> Position:
+    """After a session of the person ended: everything numbered from now on carries the new fence."""
+    return _raise(user_id, fence=F("fence") + 1)
+
+
+def _raise(user_id: Any, **columns: Any) -> Position:
+    with transaction.atomic():
+        if not Stream.objects.filter(user_id=user_id).update(**columns):
+            ensure_stream(user_id)
+            Stream.objects.filter(user_id=user_id).update(**columns)
+        return position_of(Stream.objects.get(user_id=user_id))
+
+
+# --- Writing ---
+
+DEDUP_LIFE = timedelta(hours=24)
+
+
+def insert(row: Notification, *, now: datetime) -> Notification:
+    """
+    Write the row in the surrounding transaction; with a `dedup` that is taken, return the row that has it instead.
+
+    A concurrent writer of the same `dedup` is waited for (PostgreSQL), so the answer never depends on timing.
+    """
+    if row.dedup is None:
+        row.save(force_insert=True)
+        return row
+    while True:
+        Notification.objects.bulk_create([row], ignore_conflicts=True)
+        taken = Notification.objects.get(dedup=row.dedup)
+        if taken.pk == row.pk or taken.created_at > now - DEDUP_LIFE:
+            return taken
+        Notification.objects.filter(pk=taken.pk, dedup=row.dedup).update(dedup=None)
+
+
+# --- Retention ---
+
+
+def prune(*, older_than: datetime, keep: int, now: datetime, batch: int = 1_000) -> int:
+    """
+    Remove what retention no longer promises: all up to the last number before `older_than`, and all but `keep` numbers.
+
+    Only ever from the front, and `floor` remembers how far, so that a resume from below it is told `reset`. A row whose
+    idempotency key is still honoured is kept behind the floor.
+    """
+    removed = 0
+    for stream_id, user_id, floor in _overfull(older_than, keep).iterator():
+        Stream.objects.filter(pk=stream_id, floor__lt=floor).update(floor=floor)
+        removed += _remove(user_id, floor, now, batch)
+    return removed
+
+
+def _overfull(older_than: datetime, keep: int) -> QuerySet[Stream, tuple[int, Any, int]]:
+    rows = Notification.objects.filter(user_id=OuterRef("user_id"), seq__isnull=False).order_by()
+    kept = rows.filter(created_at__gte=older_than).values("user_id").annotate(first=Min("seq")).values("first")
+    by_age = Coalesce(Subquery(kept) - 1, F("head"))
+    return (
+        Stream.objects.annotate(wanted=Greatest(by_age, F("head") - keep))
+        .filter(wanted__gt=F("floor"))
+        .values_list("pk", "user_id", "wanted")
+    )
+
+
+def _remove(user_id: Any, floor: int, now: datetime, batch: int) -> int:
+    removed = 0
+    behind = Notification.objects.filter(user_id=user_id, seq__lte=floor)
+    behind = behind.filter(Q(dedup=None) | Q(created_at__lte=now - DEDUP_LIFE))
+    while ids := list(behind.order_by("seq").values_list("pk", flat=True)[:batch]):
+        removed += Notification.objects.filter(pk__in=ids).delete()[0]
+    return removed
+
+
+def reset_epoch(user_id: Any) -> Position:
+    """Declare the person's numbers void (a restored backup): every client starts from the list again."""
+    return _raise(user_id, epoch=new_epoch())

@@ -1,0 +1,119 @@
+"""`usher.v1`: one JSON object a text frame.
+
+Rules of this file, beyond what the strict structs refuse by themselves (`true` or `1.0` or `"1"` as an integer, NaN, lone
+surrogates, unknown fields): repeated keys, NUL in strings and integers beyond 2^53-1 are refused too, because two readers
+of such a frame may see two different things. Nothing a peer sends raises anything but BadFrame.
+"""
+
+import json
+from typing import Any, Final
+
+import msgspec
+
+from .codec import BadFrame
+from .content import GREATEST_INTEGER
+from .vocabulary import AnyCommand, Event, State
+
+FRAME_BYTES: Final = 8 * 1024
+STATE_IDS: Final = 200
+REF_LENGTH: Final = 64
+
+_decoder = msgspec.json.Decoder(AnyCommand)
+_encoder = msgspec.json.Encoder()
+
+
+class NativeCodec:
+    """Stateless but for the last event it spelled: a fan-out hands every socket the same event, spelled once."""
+
+    subprotocol: Final = "usher.v1"
+
+    def __init__(self) -> None:
+        self._event: Event | None = None
+        self._frame = ""
+
+    def encode(self, event: Event) -> str:
+        if event is not self._event:
+            self._frame = _encoder.encode(event).decode()
+            self._event = event
+        return self._frame
+
+    def decode(self, frame: str | bytes) -> list[AnyCommand]:
+        if isinstance(frame, bytes):
+            raise BadFrame("malformed", "Frames are text, not binary.")
+        # Characters first: counting bytes makes a copy, which an oversized frame is not worth.
+        if len(frame) > FRAME_BYTES or len(frame.encode("utf-8", "surrogatepass")) > FRAME_BYTES:
+            raise BadFrame("too_big", f"A frame has at most {FRAME_BYTES} bytes.")
+        try:
+            command = _decoder.decode(frame)
+        except (msgspec.ValidationError, msgspec.DecodeError, RecursionError, UnicodeError) as error:
+            raise _explained(frame, error) from None
+        problem = _problem(frame, command)
+        if problem:
+            raise BadFrame("invalid", problem)
+        return [command]
+
+
+def _problem(frame: str, command: AnyCommand) -> str | None:
+    if not _keys_are_unique(frame):
+        return "A key is repeated."
+    for name in command.__struct_fields__:
+        value = getattr(command, name)
+        if isinstance(value, int) and abs(value) > GREATEST_INTEGER:
+            return f"{name} is beyond 2^53-1."
+        if any("\x00" in text for text in _texts(value)):
+            return f"{name} contains a NUL character."
+    if command.ref is not None and len(command.ref) > REF_LENGTH:
+        return f"ref has at most {REF_LENGTH} characters."
+    if isinstance(command, State):
+        if (command.ids is None) == (command.through is None):
+            return "Exactly one of ids and through is needed."
+        if command.ids is not None and not 1 <= len(command.ids) <= STATE_IDS:
+            return f"ids has 1 to {STATE_IDS} items."
+    return None
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return value if isinstance(value, list) else []
+
+
+class _Repeated(Exception):
+    pass
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Repeated
+    return found
+
+
+def _keys_are_unique(frame: str) -> bool:
+    # msgspec keeps the last of repeated keys and has no hook to notice; the frame is known to be small and flat here.
+    try:
+        json.loads(frame, object_pairs_hook=_unique)
+    except _Repeated:
+        return False
+    return True
+
+
+class _Envelope(msgspec.Struct):
+    type: Any = None
+    ref: Any = None
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+
+
+def _explained(frame: str, error: Exception) -> BadFrame:
+    """Which kind of wrong it was, and whose `ref` to answer, if that much can be read."""
+    try:
+        envelope = _envelope.decode(frame)
+    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError, UnicodeError):
+        return BadFrame("malformed", "A frame is one JSON object.")
+    ref = envelope.ref if isinstance(envelope.ref, str) and len(envelope.ref) <= REF_LENGTH else None
+    known = {command.__struct_config__.tag for command in AnyCommand.__args__}
+    if not isinstance(envelope.type, str) or envelope.type not in known:
+        return BadFrame("unknown_type", "The type is not a known command.", ref=ref)
+    return BadFrame("invalid", str(error)[:200], ref=ref)

@@ -1,0 +1,194 @@
+"""The words of the socket, in no spelling: what a client may ask (commands) and what it may hear (events).
+
+Codecs spell them; `live/connection.py` decides when each is said. Commands refuse fields they do not know and values of
+another type. Events may gain fields, never lose one.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+# --- Commands: client to server ---
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=str.lower):
+    """`ref` is the client's own mark; what answers the command carries it back."""
+
+
+class Authenticate(Command):
+    """The credential as first frame, for clients that can set neither subprotocol nor header."""
+
+    ticket: str
+    since: str | None = None
+    ref: str | None = None
+
+
+class Reauth(Command):
+    """A fresh ticket of the same person: the grant goes on."""
+
+    ticket: str
+    ref: str | None = None
+
+
+class Ack(Command):
+    """Everything up to `seq` has arrived (cumulative). Without `stream`: the person's own stream."""
+
+    seq: int
+    stream: str | None = None
+    ref: str | None = None
+
+
+StateName = Literal["seen", "read", "unread", "archived", "unarchived"]
+
+
+class State(Command):
+    """Set the state of some notifications (`ids`), or of all up to a number (`through`): exactly one of the two."""
+
+    state: StateName
+    ids: list[str] | None = None
+    through: int | None = None
+    ref: str | None = None
+
+
+class Ping(Command):
+    ref: str | None = None
+
+
+AnyCommand = Authenticate | Reauth | Ack | State | Ping
+
+# --- Events: server to client ---
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=str.lower):
+    """Fields that are UNSET are not spelled at all."""
+
+
+class User(msgspec.Struct, frozen=True):
+    id: int | str
+    username: str
+
+
+class Welcome(Event):
+    """First words after a credential was accepted. `recovered`: the position asked for is being resumed."""
+
+    connection: str
+    user: User
+    epoch: str
+    head: int
+    cursor: int
+    recovered: bool
+    state_version: int
+    unread: int
+    unseen: int
+    expires_at: datetime
+    grace_seconds: float
+    window: int
+    ping_seconds: float
+    server_time: datetime
+
+
+class Notification(Event):
+    """`seq` is null for a transient push. `data` is JSON that was checked when it was accepted."""
+
+    stream: str
+    seq: int | None
+    id: str
+    kind: str
+    level: str
+    title: str
+    body: str
+    url: str
+    data: Any
+    created_at: datetime
+    seen: bool = False
+    read: bool = False
+    archived: bool = False
+    replayed: bool = False
+
+
+class Skipped(Event):
+    """Numbers up to `through` exist but are not for this person any more: the position moves on."""
+
+    stream: str
+    through: int
+
+
+class CaughtUp(Event, tag="caught_up"):
+    """The replay is over; what follows is live."""
+
+    stream: str
+    cursor: int
+
+
+class Reset(Event):
+    """The position cannot be resumed: fetch the list. `oldest` is the first number that is still kept."""
+
+    stream: str
+    reason: Literal["epoch", "expired", "ahead"]
+    epoch: str
+    head: int
+    oldest: int
+
+
+class StateChanged(Event, tag="state"):
+    """
+    `state` is a StateName, or "changed" when only the fact is known (the details were lost on the way): fetch the list.
+    A client whose own version is not `state_version - 1` missed something and fetches the list too.
+    """
+
+    state: StateName | Literal["changed"]
+    state_version: int
+    unread: int
+    unseen: int
+    ids: list[str] | UnsetType = UNSET
+    through: int | UnsetType = UNSET
+    ref: str | UnsetType = UNSET
+
+
+class ReauthRequired(Event, tag="reauth_required"):
+    """Nothing private is delivered until `reauth`; past `deadline` the socket closes."""
+
+    reason: Literal["session_expired", "credentials_changed", "requested"]
+    deadline: datetime
+    grace_seconds: float
+
+
+class Reauthenticated(Event):
+    """`held` notifications follow, in order."""
+
+    expires_at: datetime
+    held: int
+    state_version: int
+    ref: str | UnsetType = UNSET
+
+
+class ReauthFailed(Event, tag="reauth_failed"):
+    code: str
+    attempts_left: int
+    retry_after_ms: int
+    ref: str | UnsetType = UNSET
+
+
+class Error(Event):
+    """A command was not carried out; the connection lives on."""
+
+    code: str
+    detail: str
+    ref: str | UnsetType = UNSET
+    retry_after_ms: int | UnsetType = UNSET
+
+
+class Bye(Event):
+    """The last frame before a close."""
+
+    code: int
+    reason: str
+    reconnect: bool
+    need: str
+    retry_after_ms: int
+
+
+class Pong(Event):
+    ref: str | UnsetType = UNSET
