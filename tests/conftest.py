@@ -35,6 +35,7 @@ class Site:
     stack: Stack
     server_kind: ServerKind
     servers: list[Server] = field(default_factory=list)
+    _newcomers: list[str] = field(default_factory=list)
 
     @property
     def server(self) -> Server:
@@ -49,11 +50,12 @@ class Site:
     def person(self, username: str) -> Person:
         return Person(self.server, username)
 
-    def newcomer(self, **traits) -> Person:
-        """Somebody nobody has met, for tests that count what a person has; costs about a second."""
-        username = f"newcomer-{next(_numbers)}"
-        self.stack.add_people(username, **traits)
-        return self.person(username)
+    def newcomer(self) -> Person:
+        """Somebody nobody has met, for tests that count what a person has."""
+        if not self._newcomers:  # a second for one, and for many
+            self._newcomers = [f"newcomer-{next(_numbers)}" for _ in range(20)]
+            self.stack.add_people(*self._newcomers)
+        return self.person(self._newcomers.pop())
 
     def stop(self) -> None:
         for server in self.servers:
