@@ -4,8 +4,8 @@
     notify(user, title="Build finished", url="/builds/7/", level="success")
 
 `notify()` writes in your transaction: nothing leaves before you commit, and nothing at all if you roll back. It never
-fails or waits because Redis is away. The `a` twins do the same from a coroutine, on the process's database threads (and so
-outside any transaction).
+fails or waits because Redis is away. The `a` twins do the same from a coroutine, on the process's database threads
+(and so outside any transaction).
 """
 
 import functools
@@ -56,9 +56,9 @@ def notify(user: Any, *, idempotency_key: str | None = None, caller: str = "", *
     """
     Tell `user` (a user, or the primary key of one) something.
 
-    Keywords, as checked by `content()`: `title` (required, 200 characters), `body` (4,000), `kind` (your own word for the
-    sort of thing, `ci.build`), `level` (`info`, `success`, `warning`, `error`), `url` (http(s), or a path on this site),
-    `data` (a JSON object of up to 4 KiB), `expires_at` (aware datetime; after it nobody is told any more).
+    Keywords, as checked by `content()`: `title` (required, 200 characters), `body` (4,000), `kind` (your own word for
+    the sort of thing, `ci.build`), `level` (`info`, `success`, `warning`, `error`), `url` (http(s), or a path on this
+    site), `data` (a JSON object of up to 4 KiB), `expires_at` (aware datetime; after it nobody is told any more).
 
     `idempotency_key`: repeating the call with the same key, caller and recipient within 24 hours returns the first
     notification. `caller` keeps the keys of several services apart.
@@ -97,8 +97,8 @@ def notify_many(
     """
     Tell everybody in a queryset of users (or an iterable of users or primary keys) the same; returns how many.
 
-    Memory is bounded: people are taken and written in batches of 500. Outside a transaction each batch is committed, and
-    told, by itself: after an error, call again with the same `idempotency_key` to tell exactly the rest.
+    Memory is bounded: people are taken and written in batches of 500. Outside a transaction each batch is committed,
+    and told, by itself: after an error, call again with the same `idempotency_key` to tell exactly the rest.
     """
     said = content(**what)
     now = timezone.now()
@@ -205,7 +205,7 @@ def number_waiting(*, before: datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """`meant`: how many notifications of the person the call named; `changed`: how many were in another state before."""
+    """`meant`: notifications of the person that the call named; `changed`: those that were in another state before."""
 
     meant: int
     changed: int
@@ -222,8 +222,8 @@ def mark(
     now: datetime | None = None,
 ) -> Marked:
     """
-    Set `state` (`seen`, `read`, `unread`, `archived`, `unarchived`) on the person's notifications: `ids`, or all `through`
-    a number. Other people's ids mean nothing. Every live connection of the person is told.
+    Set `state` (`seen`, `read`, `unread`, `archived`, `unarchived`) on the person's notifications: `ids`, or all
+    `through` a number. Other people's ids mean nothing. Every live connection of the person is told.
     """
     if (ids is None) == (through is None):
         raise TypeError("mark() takes exactly one of ids and through")

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, register
 
 from .conf import Conf, conf
 
@@ -65,7 +66,7 @@ def check_deployment(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     if conf.ON_EXPIRY == "ignore":
         found.append(
-            Warning(
+            checks.Warning(
                 "NOTIFICATIONS['ON_EXPIRY'] is 'ignore': grants never run out, only login sessions do.",
                 hint="Use 'reauth' (clients prove themselves again, nothing is lost) or 'close'.",
                 id="notifications.W001",

@@ -42,7 +42,7 @@ class Conf:
 
     @property
     def WINDOW(self) -> int:
-        """Notifications said and not yet acked. Two acks of 32 keep a fast client busy; a stalled one holds 64 frames."""
+        """Notifications said and not yet acked. Two acks of 32 keep a fast client busy and cost little."""
         return self._get("WINDOW", 64)
 
     @property

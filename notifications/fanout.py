@@ -4,8 +4,8 @@ Telling is only speed. Whatever is lost here (Redis away, hung, or deaf) is foun
 nothing below may ever fail a caller or keep it waiting longer than `PATIENCE`.
 
 The process's own hub is handed the message directly. Others are reached through the channel layer: with the pub/sub
-layer by one plain PUBLISH on a connection that is kept (the layer's own `group_send`, called from a thread without a loop,
-opens a connection for every call), with any other layer by `group_send`.
+layer by one plain PUBLISH on a connection that is kept (the layer's own `group_send`, called from a thread without a
+loop, opens a connection for every call), with any other layer by `group_send`.
 """
 
 import logging
@@ -66,7 +66,7 @@ def _tell(stream: str, message: Message) -> None:
         hub(message)
     try:
         _sender().send(group_of(stream), pack(message))
-    except Exception as error:  # robust on purpose: the commit stands, and the sync delivers it
+    except Exception as error:  # noqa: BLE001 (on purpose: the commit stands, and the sync delivers it)
         logger.warning(
             "The layer did not take an announcement (%s); the position sync will find it.", type(error).__name__
         )
@@ -122,7 +122,7 @@ class _RedisPubSub:
     def ping(self) -> bool:
         try:
             return all(shard.ping() for shard in self._shards)
-        except Exception:
+        except Exception:  # noqa: BLE001 (whatever it is, it is not ok)
             return False
 
 

@@ -42,8 +42,8 @@ class Notification(models.Model):
     """
     Something a person is told.
 
-    Written in the caller's own transaction and without a number; `seq` is given after the commit. It refers to the person
-    and not to the stream, so that writing it locks nothing that other publishers need.
+    Written in the caller's own transaction and without a number; `seq` is given after the commit. It refers to the
+    person and not to the stream, so that writing it locks nothing that other publishers need.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

@@ -2,8 +2,8 @@
 
 The rules that make a number mean something:
 
-* Numbers are given after the commit of the row they number, in one short statement (PostgreSQL) or one short transaction
-  (SQLite) of their own. Nothing of a caller's open transaction ever holds a stream.
+* Numbers are given after the commit of the row they number, in one short statement (PostgreSQL) or one short
+  transaction (SQLite) of their own. Nothing of a caller's open transaction ever holds a stream.
 * Locks are taken in one order everywhere: rows without a number by id, then streams by person.
 * Whoever numbers for a person numbers all committed rows of that person, oldest first. So the calls of one thread keep
   their order even if the number of the first one had to wait (its process died, its database blinked).
@@ -65,7 +65,9 @@ _RAISE_SQLITE = (
 _NUMBER_SQLITE = f"""
     WITH {_PENDING.format(materialized="", people="{people}", lock="")}
     UPDATE {_NOTIFICATION} AS note SET seq = stream.head - wanted.many + ranked.place
-    FROM ranked JOIN wanted ON wanted.user_id = ranked.user_id JOIN {_STREAM} AS stream ON stream.user_id = ranked.user_id
+    FROM ranked
+    JOIN wanted ON wanted.user_id = ranked.user_id
+    JOIN {_STREAM} AS stream ON stream.user_id = ranked.user_id
     WHERE note.id = ranked.id
     RETURNING id, user_id, seq"""
 
@@ -123,11 +125,11 @@ def _python_key(user_id: Any) -> Any:
 
 
 def _user_field() -> Any:
-    return Notification._meta.get_field("user").target_field  # type: ignore[union-attr]
+    return Notification._meta.get_field("user").target_field
 
 
 def waiting(*, before: datetime, limit: int = 500) -> list[Any]:
-    """People who have rows without a number that were written before a moment: their publisher died after the commit."""
+    """People with rows written before a moment and still without a number: their publisher died after the commit."""
     late = Notification.objects.filter(seq=None, created_at__lt=before).order_by()
     return list(late.values_list("user_id", flat=True).distinct()[:limit])
 

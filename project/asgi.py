@@ -12,5 +12,6 @@ http = get_asgi_application()
 from notifications.live.routing import websocket_urlpatterns  # noqa: E402
 from tickets.api import Door  # noqa: E402
 
-# The door is outermost: routers hand on copies of the scope, and a credential must be gone from the one that servers log.
+# The door is outermost: routers hand on copies of the scope, and a credential must be gone from the one that servers
+# log.
 application = ProtocolTypeRouter({"http": http, "websocket": Door(URLRouter(websocket_urlpatterns))})

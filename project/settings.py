@@ -1,7 +1,8 @@
 """The site's settings, and the only file that reads the environment.
 
 With nothing set it is a development site: SQLite beside this folder, the in-memory channel layer, throw-away keys.
-`DEBUG=0` turns it into a production site, which refuses to start without real keys. `.env.example` lists every variable.
+`DEBUG=0` turns it into a production site, which refuses to start without real keys. `.env.example` lists every
+variable.
 """
 
 from datetime import timedelta

@@ -8,10 +8,10 @@ Rules of this file:
 
 * No I/O and no clock. Every method takes what happened and `now` (POSIX seconds) and returns the steps to carry out.
   After each call `wake_at` tells when `woken` must be called if nothing else happens before.
-* For one stream each number is said once and in order, or named in a `skipped`. `cursor` is the last number said. It moves
-  in exactly three places: an announced number that is the next one, a page from the log, a `reset`.
-* An announcement is only speed: one that is too new, comes too early or finds the window full leaves nothing behind but a
-  higher `head`, and the log is read from the cursor on.
+* For one stream each number is said once and in order, or named in a `skipped`. `cursor` is the last number said. It
+  moves in exactly three places: an announced number that is the next one, a page from the log, a `reset`.
+* An announcement is only speed: one that is too new, comes too early or finds the window full leaves nothing behind
+  but a higher `head`, and the log is read from the cursor on.
 * Nothing private is said unless the phase is OPEN and no check of the session is under way. A fence newer than the one
   the session was last checked under starts such a check, whatever carried it.
 * Once CLOSED, every call returns no steps.
@@ -72,7 +72,7 @@ OnExpiry = Literal["reauth", "close", "ignore"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The numbers a connection lives by; seconds where nothing else is said. `notifications/conf.py` has the reasons."""
+    """The numbers a connection lives by, in seconds or counts. `notifications/conf.py` has the reasons."""
 
     authentication_seconds: float = 5.0
     on_expiry: OnExpiry = "reauth"
@@ -140,10 +140,10 @@ class _Stream:
 
 
 class Connection:
-    """See the rules above. `id` names the connection in logs and in `welcome`."""
+    """See the rules above. `name` stands for the connection in logs and in `welcome`."""
 
-    def __init__(self, *, id: str, limits: Limits, now: float) -> None:
-        self.id = id
+    def __init__(self, *, name: str, limits: Limits, now: float) -> None:
+        self.name = name
         self.limits = limits
         self.phase = Phase.AUTHENTICATING
         self.code: CloseCode | None = None
@@ -199,7 +199,7 @@ class Connection:
         return steps
 
     def rejected(self, code: CloseCode, now: float) -> list[Step]:
-        """What was offered in the handshake rules the connection out; said after accept, so that a browser can read it."""
+        """The handshake's content rules the connection out; said after accept, so that a browser can read it."""
         return self._bye([], code)
 
     def redeemed(self, grant: Grant, now: float) -> list[Step]:
@@ -213,7 +213,7 @@ class Connection:
             self._grant_end = grant.expires_at
             steps.append(Open(grant))
         else:
-            self._reauthenticate(steps, grant, now)
+            self._reauthenticate(steps, self.grant, grant, now)
         return steps
 
     def refused(self, now: float) -> list[Step]:
@@ -245,8 +245,8 @@ class Connection:
         """
         The group was joined, then the stream was read, then the session.
 
-        That order is what makes the fence complete: a session that was alive after the fence was read can only end under
-        a newer one.
+        That order is what makes the fence complete: a session that was alive after the fence was read can only end
+        under a newer one.
         """
         steps = self._due(now)
         if self.phase is not Phase.AUTHENTICATING or self.grant is None:
@@ -260,7 +260,7 @@ class Connection:
         stream = _Stream(position.stream, position.epoch, cursor=position.head, head=position.head)
         self._streams[position.stream] = stream
         reason = self._resume(stream, position)
-        self._send(steps, self._welcome(stream, opening, now))
+        self._send(steps, self._welcome(self.grant, stream, opening, now))
         if reason:
             self._send(steps, _reset(reason, position))
         self._hear_early(stream)
@@ -283,11 +283,10 @@ class Connection:
         stream.replay_to = position.head
         return None
 
-    def _welcome(self, stream: _Stream, opening: Opening, now: float) -> Welcome:
-        assert self.grant is not None
+    def _welcome(self, grant: Grant, stream: _Stream, opening: Opening, now: float) -> Welcome:
         return Welcome(
-            connection=self.id,
-            user=User(self.grant.user_id, self.grant.username),
+            connection=self.name,
+            user=User(grant.user_id, grant.username),
             epoch=stream.epoch,
             head=opening.position.head,
             cursor=stream.cursor,
@@ -604,13 +603,15 @@ class Connection:
 
     def _say(self, steps: list[Step], stream: _Stream, event: Notification) -> None:
         """`event` is the next number of the stream."""
-        assert event.seq is not None
-        if stream.replay_to is not None and event.seq <= stream.replay_to:
+        seq = event.seq
+        if seq is None:
+            raise ValueError("a transient push has no place in a stream")
+        if stream.replay_to is not None and seq <= stream.replay_to:
             event = msgspec.structs.replace(event, replayed=True)
         self._send(steps, event)
-        stream.cursor = event.seq
-        stream.head = max(stream.head, event.seq)
-        stream.unacked.append(event.seq)
+        stream.cursor = seq
+        stream.head = max(stream.head, seq)
+        stream.unacked.append(seq)
 
     def _skip(self, steps: list[Step], stream: _Stream, through: int) -> None:
         if through > stream.cursor:
@@ -707,14 +708,13 @@ class Connection:
             self._reauth_ref = command.ref
             self._redeem(steps, command.ticket, frozenset({Purpose.CONNECT, Purpose.REAUTH}))
 
-    def _reauthenticate(self, steps: list[Step], grant: Grant, now: float) -> None:
-        assert self.grant is not None
-        if grant.user_id != self.grant.user_id:
+    def _reauthenticate(self, steps: list[Step], before: Grant, grant: Grant, now: float) -> None:
+        if grant.user_id != before.user_id:
             self._bye(steps, CloseCode.FORBIDDEN)
             return
         self.grant = grant
-        # All that is known of a session just redeemed: it was alive under the fence met before the ticket was sent off. Any
-        # newer one may be this session's end, even if the session before it has been read since.
+        # All that is known of a session just redeemed: it was alive under the fence met before the ticket was sent
+        # off. Any newer one may be this session's end, even if the session before it has been read since.
         self._fence = self._fence_at_redeem
         self._grant_end = grant.expires_at
         self._deadline = inf

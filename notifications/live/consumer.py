@@ -1,4 +1,4 @@
-"""The only file that knows Channels' consumers: pours ASGI events into a `Socket`, decides nothing but accept or 403."""
+"""The only file that knows Channels' consumers: pours ASGI events into a `Socket`, decides only accept or 403."""
 
 import logging
 from typing import Any
@@ -73,7 +73,7 @@ class NotificationConsumer(AsyncConsumer):
         text = message.get("text")
         try:
             self.socket.receive(message.get("bytes") or b"" if text is None else text)
-        except (Exception, RecursionError):
+        except Exception:
             logger.exception("a frame could not be handled")
             self.socket.fail()
 

@@ -1,9 +1,9 @@
 """Hearing what is sent to groups of the channel layer, for a whole process, without a task or a channel for each group.
 
 A layer hands a message to the queue of every channel in the group, and says nothing of the group. So each group gets a
-channel whose queue is a mailbox that knows its group and calls the hub at once. That uses the `channels` dict which both
-supported layers have: the in-memory one (channels 4.3, layers.py) and pub/sub (channels_redis 4.3, pubsub.py). A test
-holds both to it.
+channel whose queue is a mailbox that knows its group and calls the hub at once. That uses the `channels` dict which
+both supported layers have: the in-memory one (channels 4.3, layers.py) and pub/sub (channels_redis 4.3, pubsub.py). A
+test holds both to it.
 """
 
 import logging

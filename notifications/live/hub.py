@@ -6,14 +6,16 @@ their streams stand every `SYNC_SECONDS` and whether their sessions still stand 
 
 Promises:
 
-* An announcement made in this process or heard from the layer is handed to every socket of its stream in one turn of the
-  loop. Nothing is awaited there, least of all a socket's `send`.
-* The sync finds what no announcement told, whatever the layer does. It costs one query for all streams, not one for each.
+* An announcement made in this process or heard from the layer is handed to every socket of its stream in one turn of
+  the loop. Nothing is awaited there, least of all a socket's `send`.
+* The sync finds what no announcement told, whatever the layer does. It costs one query for all streams, not one for
+  each.
 * The hub awaits the layer and the database only in its own tasks and for a bounded time; if both are away it keeps
   trying, and sockets stay.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -54,7 +56,10 @@ class Listener(Protocol):
     """A socket, as the hub knows it."""
 
     user_id: Any
-    session_id: UUID
+
+    @property
+    def session_id(self) -> UUID:
+        """The login session it lives by now."""
 
     def tell(self, event: Callable[[Connection, T, float], list[Step]], what: T) -> None:
         """Hand an event to the socket's connection. Returns at once and raises nothing."""
@@ -126,7 +131,7 @@ class Hub:
         while True:
             try:
                 await work()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 # Expected whenever Redis or the database is away; one line, since it comes again every second.
                 logger.warning("%s: %s: %s", work.__name__.strip("_"), type(error).__name__, error)
                 await asyncio.sleep(1)
@@ -169,11 +174,9 @@ class Hub:
             self._groups_wanted.set()
         room.sockets[socket] = None
         self._make_place(room)
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(JOIN_SECONDS):
                 await room.in_group.wait()
-        except TimeoutError:
-            pass
 
     def _make_place(self, room: _Room) -> None:
         for oldest in list(room.sockets)[: max(0, len(room.sockets) - conf.SOCKETS_PER_USER)]:
@@ -200,10 +203,8 @@ class Hub:
 
     def hand_over(self, message: doorbell.Message) -> None:
         """From any thread of this process: what `fanout` tells."""
-        try:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: this process ends and has nobody left to tell
             self._loop.call_soon_threadsafe(self._heard, message)
-        except RuntimeError:
-            pass  # the loop is closed: this process is ending and has no sockets left to tell
 
     def _hear(self, group: str, packed: object) -> None:
         """From the layer: what other processes told, or what anybody pushed to the group."""
@@ -262,8 +263,8 @@ class Hub:
 
     async def _keep_groups(self) -> None:
         """
-        Bring the groups that are joined to those that are wanted. One task does it, one group after the other, so that a
-        leave and a join of the same group cannot cross.
+        Bring the groups that are joined to those that are wanted. One task does it, one group after the other, so
+        that a leave and a join of the same group cannot cross.
         """
         wanted = {doorbell.group_of(stream) for stream in self._rooms}
         try:

@@ -1,8 +1,8 @@
 """Carries the end of a login session to the connections that live by it.
 
 The order is what the promise rests on: the session has ended (committed), then the fence rises, then the ending call
-returns. What is numbered later carries the new fence, and no connection says it before it has read its session again. The
-announcement only makes the close come at once instead of with the next notification or sweep.
+returns. What is numbered later carries the new fence, and no connection says it before it has read its session again.
+The announcement only makes the close come at once instead of with the next notification or sweep.
 """
 
 from typing import Any

@@ -56,7 +56,7 @@ def limits() -> Limits:
 
 
 class Socket:
-    """One accepted WebSocket. Made when it was accepted; `release()` must be called when it is over, however it ended."""
+    """One accepted WebSocket. `release()` must be called when it is over, however it ended."""
 
     def __init__(self, *, hub: Hub, codec: Codec, send: AsgiSend, address: str | None) -> None:
         self._hub = hub
@@ -65,7 +65,7 @@ class Socket:
         self._address = address
         self._loop = asyncio.get_running_loop()
         self._started = time.time()
-        self.connection = Connection(id=uuid4().hex[:16], limits=limits(), now=self._started)
+        self.connection = Connection(name=uuid4().hex[:16], limits=limits(), now=self._started)
         self.user_id: Any = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._outbox: deque[dict[str, Any]] = deque()
@@ -78,8 +78,11 @@ class Socket:
 
     @property
     def session_id(self) -> UUID:
-        assert self.connection.grant is not None  # the hub only knows sockets that joined
-        return self.connection.grant.session_id
+        """Of the login session that this socket lives by now; it has one before it joins the hub."""
+        grant = self.connection.grant
+        if grant is None:
+            raise RuntimeError("not authenticated yet")
+        return grant.session_id
 
     # --- Events ---
 
@@ -126,7 +129,7 @@ class Socket:
                         self._queue({"type": "websocket.send", "text": frame})
                 case Close(code=code):
                     self._queue({"type": "websocket.close", "code": int(code), "reason": code.reason})
-                    self._hub.leave(self) if self.user_id is not None else None
+                    self._leave()
                 case Redeem():
                     self._spawn(self._redeem(step))
                 case Open():
@@ -162,7 +165,7 @@ class Socket:
         self._hub.started(opening.position)
         self.perform(self.connection.opened(opening, session, time.time()))
         if self.connection.phase is Phase.OPEN:
-            logger.info("open connection=%s user=%s", self.connection.id, self.user_id)
+            logger.info("open connection=%s user=%s", self.connection.name, self.user_id)
 
     async def _load(self, step: Load) -> None:
         page = await self._read(store.page, self.user_id, after=step.after, limit=step.limit, now=datetime.now(UTC))
@@ -208,6 +211,10 @@ class Socket:
         except (DatabaseError, TimeoutError):
             return None
 
+    def _leave(self) -> None:
+        if self.user_id is not None:
+            self._hub.leave(self)
+
     def _authenticated(self) -> None:
         if self._unauthenticated:
             self._unauthenticated = False
@@ -224,7 +231,7 @@ class Socket:
         try:
             await work
         except Exception:  # a fault of ours: said in the log, and to the client as what it is, temporary
-            logger.exception("connection %s failed", self.connection.id)
+            logger.exception("connection %s failed", self.connection.name)
             self.fail()
 
     def fail(self) -> None:
@@ -240,7 +247,7 @@ class Socket:
         try:
             while self._outbox:
                 await self._send(self._outbox.popleft())
-        except Exception:  # servers raise errors of their own when the peer is gone; `disconnect` follows
+        except Exception:  # noqa: BLE001 (each server has its own error for a peer that is gone; `disconnect` follows)
             self._outbox.clear()
         finally:
             self._flushing = None
@@ -262,15 +269,14 @@ class Socket:
         code = self.connection.code
         self.connection.disconnected()
         self._set_timer()
-        if self.user_id is not None:
-            self._hub.leave(self)
+        self._leave()
         self._authenticated()
         self._hub.gone()
         for task in [*self._tasks, *filter(None, [self._flushing])]:
             task.cancel()
         logger.info(
             "close connection=%s user=%s code=%s reason=%s frames=%d seconds=%.1f",
-            self.connection.id,
+            self.connection.name,
             self.user_id,
             int(code) if code else client_code,
             code.reason if code else "client",

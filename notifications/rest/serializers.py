@@ -103,7 +103,8 @@ class PublishSerializer(StrictSerializer):
     kind = AnythingField(required=False, help_text="your own word for the sort of thing, such as ci.build")
     level = AnythingField(required=False, help_text=f"one of {', '.join(Level)}")
     url = AnythingField(required=False, help_text=f"http(s), or a path on this site; at most {URL_LENGTH} characters")
-    data = AnythingField(required=False, help_text="an object of at most 4 KiB")
+    # The name is the contract's; a serializer's own `data` is only read on instances that are written out.
+    data = AnythingField(required=False, help_text="an object of at most 4 KiB")  # type: ignore[assignment]
     expires_at = AnythingField(required=False, allow_null=True, help_text="date and time with time zone")
 
     def validate_expires_at(self, value: Any) -> Any:

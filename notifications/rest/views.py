@@ -31,7 +31,7 @@ class MayPublish(BasePermission):
     message = "Publishing needs the permission notifications.add_notification."
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        return bool(request.user and request.user.has_perm("notifications.add_notification"))
+        return request.user.has_perm("notifications.add_notification")
 
 
 class NotificationsView(StrictView):
@@ -70,7 +70,7 @@ class NotificationsView(StrictView):
         request=PublishSerializer,
         responses={
             201: PolymorphicProxySerializer(
-                "Published", [PublishedSerializer, PublishedManySerializer], resource_type_field_name=None
+                "PublishedAny", [PublishedSerializer, PublishedManySerializer], resource_type_field_name=None
             ),
             **described(400, 401, 403, 404, 409, 411, 413, 415, 503),
         },

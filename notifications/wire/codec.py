@@ -22,7 +22,9 @@ class BadFrame(Exception):
 class Codec(Protocol):
     """Spells events and reads commands. May keep state (a parser), so a connection has one of its own."""
 
-    subprotocol: str
+    @property
+    def subprotocol(self) -> str:
+        """What the handshake agrees on."""
 
     def decode(self, frame: str | bytes) -> list[AnyCommand]:
         """The commands that this frame completes, in order; raises BadFrame."""

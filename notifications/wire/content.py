@@ -119,8 +119,8 @@ def url_problem(value: object) -> str | None:
     """
     A notification's link is `http(s)://host…` or an absolute path on the same site.
 
-    Browsers read `//host` and `/\\host` as another site, drop tabs and line breaks inside a scheme (`java\\tscript:`) and
-    run `javascript:` and `data:`; so what is allowed is listed, not what is forbidden.
+    Browsers read `//host` and `/\\host` as another site, drop tabs and line breaks inside a scheme (`java\\tscript:`)
+    and run `javascript:` and `data:`; so what is allowed is listed, not what is forbidden.
     """
     if value == "":
         return None
@@ -136,7 +136,8 @@ def url_problem(value: object) -> str | None:
         host, _port = parts.hostname, parts.port
     except ValueError:
         return "is not a valid URL."
-    # Checked on the text as well: urlsplit also takes `https:path` and `https:/path`, which browsers repair differently.
+    # Checked on the text as well: urlsplit also takes `https:path` and `https:/path`, which browsers repair
+    # differently.
     if parts.scheme not in ("http", "https") or not value.lower().startswith(f"{parts.scheme}://") or not host:
         return "must be an http(s) URL or a path that begins with /."
     return None

@@ -1,8 +1,8 @@
 """What one process tells the others over the channel layer, and the names of the groups it is told in.
 
 Messages are built of plain values (the layer spells them) and carry a `type` from a short list. Whatever arrives is
-checked against the structs here before anybody acts on it: a group can be written to by every part of a site, by an older
-release of this one during a roll-out, and by whoever reached Redis.
+checked against the structs here before anybody acts on it: a group can be written to by every part of a site, by an
+older release of this one during a roll-out, and by whoever reached Redis.
 """
 
 import hashlib
@@ -75,4 +75,5 @@ def pack(message: Message) -> dict[str, Any]:
 
 def unpack(message: object) -> Message:
     """Raises ValueError for everything that is not one of the messages above."""
-    return msgspec.convert(message, Message)
+    unpacked: Message = msgspec.convert(message, Message)
+    return unpacked

@@ -1,8 +1,8 @@
 """`usher.v1`: one JSON object a text frame.
 
-Rules of this file, beyond what the strict structs refuse by themselves (`true` or `1.0` or `"1"` as an integer, NaN, lone
-surrogates, unknown fields): repeated keys, NUL in strings and integers beyond 2^53-1 are refused too, because two readers
-of such a frame may see two different things. Nothing a peer sends raises anything but BadFrame.
+Rules of this file, beyond what the strict structs refuse by themselves (`true` or `1.0` or `"1"` as an integer, NaN,
+lone surrogates, unknown fields): repeated keys, NUL in strings and integers beyond 2^53-1 are refused too, because
+two readers of such a frame may see two different things. Nothing a peer sends raises anything but BadFrame.
 """
 
 import json

@@ -10,8 +10,9 @@ class Position:
     """
     Where a stream stands, read in one statement.
 
-    `head` is the last number given, `floor` the last number that retention removed (0: none). `fence` counts the ends of
-    the person's sessions, `state_version` the changes of seen/read/archived. Numbers of another `epoch` mean nothing.
+    `head` is the last number given, `floor` the last number that retention removed (0: none). `fence` counts the ends
+    of the person's sessions, `state_version` the changes of seen/read/archived. Numbers of another `epoch` mean
+    nothing.
     """
 
     stream: str
@@ -45,7 +46,8 @@ class Announcement:
 
     @property
     def seq(self) -> int:
-        assert self.event.seq is not None  # only transient pushes have none, and those are never announced
+        if self.event.seq is None:
+            raise ValueError("a transient push is never announced")
         return self.event.seq
 
 
@@ -54,8 +56,8 @@ class Page:
     """
     A piece of a stream after some number: `events` in order, and nothing else exists up to `through`.
 
-    `position` was read before the events, which are bounded by its head: so no number up to `through` can still be on its
-    way, and none of the events was numbered under a newer fence than `position.fence`.
+    `position` was read before the events, which are bounded by its head: so no number up to `through` can still be on
+    its way, and none of the events was numbered under a newer fence than `position.fence`.
     """
 
     position: Position

@@ -17,7 +17,7 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
     """`ref` is the client's own mark; what answers the command carries it back."""
 
 
-class Authenticate(Command):
+class Authenticate(Command, frozen=True):
     """The credential as first frame, for clients that can set neither subprotocol nor header."""
 
     ticket: str
@@ -25,14 +25,14 @@ class Authenticate(Command):
     ref: str | None = None
 
 
-class Reauth(Command):
+class Reauth(Command, frozen=True):
     """A fresh ticket of the same person: the grant goes on."""
 
     ticket: str
     ref: str | None = None
 
 
-class Ack(Command):
+class Ack(Command, frozen=True):
     """Everything up to `seq` has arrived (cumulative). Without `stream`: the person's own stream."""
 
     seq: int
@@ -43,7 +43,7 @@ class Ack(Command):
 StateName = Literal["seen", "read", "unread", "archived", "unarchived"]
 
 
-class State(Command):
+class State(Command, frozen=True):
     """Set the state of some notifications (`ids`), or of all up to a number (`through`): exactly one of the two."""
 
     state: StateName
@@ -52,7 +52,7 @@ class State(Command):
     ref: str | None = None
 
 
-class Ping(Command):
+class Ping(Command, frozen=True):
     ref: str | None = None
 
 
@@ -70,7 +70,7 @@ class User(msgspec.Struct, frozen=True):
     username: str
 
 
-class Welcome(Event):
+class Welcome(Event, frozen=True):
     """First words after a credential was accepted. `recovered`: the position asked for is being resumed."""
 
     connection: str
@@ -89,7 +89,7 @@ class Welcome(Event):
     server_time: datetime
 
 
-class Notification(Event):
+class Notification(Event, frozen=True):
     """`seq` is null for a transient push. `data` is JSON that was checked when it was accepted."""
 
     stream: str
@@ -108,21 +108,21 @@ class Notification(Event):
     replayed: bool = False
 
 
-class Skipped(Event):
+class Skipped(Event, frozen=True):
     """Numbers up to `through` exist but are not for this person any more: the position moves on."""
 
     stream: str
     through: int
 
 
-class CaughtUp(Event, tag="caught_up"):
+class CaughtUp(Event, frozen=True, tag="caught_up"):
     """The replay is over; what follows is live."""
 
     stream: str
     cursor: int
 
 
-class Reset(Event):
+class Reset(Event, frozen=True):
     """The position cannot be resumed: fetch the list. `oldest` is the first number that is still kept."""
 
     stream: str
@@ -132,7 +132,7 @@ class Reset(Event):
     oldest: int
 
 
-class StateChanged(Event, tag="state"):
+class StateChanged(Event, frozen=True, tag="state"):
     """
     `state` is a StateName, or "changed" when only the fact is known (the details were lost on the way): fetch the list.
     A client whose own version is not `state_version - 1` missed something and fetches the list too.
@@ -147,7 +147,7 @@ class StateChanged(Event, tag="state"):
     ref: str | UnsetType = UNSET
 
 
-class ReauthRequired(Event, tag="reauth_required"):
+class ReauthRequired(Event, frozen=True, tag="reauth_required"):
     """Nothing private is delivered until `reauth`; past `deadline` the socket closes."""
 
     reason: Literal["session_expired", "credentials_changed", "requested"]
@@ -155,7 +155,7 @@ class ReauthRequired(Event, tag="reauth_required"):
     grace_seconds: float
 
 
-class Reauthenticated(Event):
+class Reauthenticated(Event, frozen=True):
     """`held` notifications follow, in order."""
 
     expires_at: datetime
@@ -164,14 +164,14 @@ class Reauthenticated(Event):
     ref: str | UnsetType = UNSET
 
 
-class ReauthFailed(Event, tag="reauth_failed"):
+class ReauthFailed(Event, frozen=True, tag="reauth_failed"):
     code: str
     attempts_left: int
     retry_after_ms: int
     ref: str | UnsetType = UNSET
 
 
-class Error(Event):
+class Error(Event, frozen=True):
     """A command was not carried out; the connection lives on."""
 
     code: str
@@ -180,7 +180,7 @@ class Error(Event):
     retry_after_ms: int | UnsetType = UNSET
 
 
-class Bye(Event):
+class Bye(Event, frozen=True):
     """The last frame before a close."""
 
     code: int
@@ -190,5 +190,5 @@ class Bye(Event):
     retry_after_ms: int
 
 
-class Pong(Event):
+class Pong(Event, frozen=True):
     ref: str | UnsetType = UNSET

@@ -37,7 +37,7 @@ class Command(BaseCommand):
             self.stdout.write(f"  {name} / {password}")
 
     def _create(self, name: str, password: str) -> None:
-        rights = {"is_staff": True, "is_superuser": True} if name == "staff" else {}
+        rights: dict[str, Any] = {"is_staff": True, "is_superuser": True} if name == "staff" else {}
         user = get_user_model()._default_manager.create_user(username=name, password=password, **rights)
         if name == "service":
             user.user_permissions.add(
