@@ -23,7 +23,7 @@ help: ## what can be made
 
 run: $(RUNTIME) ## serve a demo site on http://127.0.0.1:8000 (HOST= and PORT= change it); Ctrl-C ends it
 	@$(BIN)/python manage.py migrate --verbosity 0
-	@HOST="$(HOST)" $(BIN)/python manage.py demo
+	@$(BIN)/python manage.py demo --host "$(HOST)"
 	@echo "Usher is at http://$(HOST):$(PORT)/ - Ctrl-C ends it."
 # On a terminal the server is a job of its own, so that Ctrl-C ends the server and not make, which would call that an
 # error. Elsewhere it takes the shell's place, so that a signal for make's child reaches it.
