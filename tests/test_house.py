@@ -20,7 +20,7 @@ FACE_OF_TICKETS = ("tickets.api", "tickets.signals", "tickets.rest", "tickets.gr
 
 # What may be imported only in a few places, each with its reason where it is an exception.
 ONLY_IN: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("channels.layers",): ("notifications/fanout.py", "notifications/live/hub.py"),
+    ("channels.layers",): ("notifications/fanout.py", "notifications/live/ears.py"),
     ("channels.generic", "channels.consumer"): ("notifications/live/consumer.py",),
     ("environ",): ("project/settings.py",),
     ("json", "msgspec"): (

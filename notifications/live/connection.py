@@ -24,15 +24,13 @@ from enum import Enum
 from math import inf
 from typing import Final, Literal
 
-import msgspec
-from msgspec import UNSET, UnsetType
-
 from tickets.grants import EndReason, Grant, Purpose, SessionState
 
 from ..wire.closing import CloseCode
 from ..wire.codec import BadFrame
 from ..wire.streams import Announcement, Change, Opening, Page, Position
 from ..wire.vocabulary import (
+    UNSET,
     Ack,
     AnyCommand,
     Authenticate,
@@ -51,6 +49,7 @@ from ..wire.vocabulary import (
     Skipped,
     State,
     StateChanged,
+    UnsetType,
     User,
     Welcome,
 )
@@ -418,7 +417,7 @@ class Connection:
             self._error(steps, "not_found", "No such notification.", ref)
         else:
             # The same change also arrives as an announcement; with the ref it is this client's answer.
-            event = msgspec.structs.replace(change.event, ref=_ref(ref))
+            event = change.event.answering(_ref(ref))
             self._changes = [other for other in self._changes if other.state_version != event.state_version]
             self._changes.append(event)
             self._answered = event.state_version
@@ -607,7 +606,7 @@ class Connection:
         if seq is None:
             raise ValueError("a transient push has no place in a stream")
         if stream.replay_to is not None and seq <= stream.replay_to:
-            event = msgspec.structs.replace(event, replayed=True)
+            event = event.as_replay()
         self._send(steps, event)
         stream.cursor = seq
         stream.head = max(stream.head, seq)

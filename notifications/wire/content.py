@@ -103,6 +103,14 @@ def content(
     )
 
 
+def parse_data(text: str) -> Any:
+    """JSON text to what `content(data=…)` checks; raises InvalidContent if it is none."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise InvalidContent({"data": "is not JSON."}) from None
+
+
 def text_problem(value: object, longest: int) -> str | None:
     if not isinstance(value, str):
         return "must be a string."

@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET as UNSET
+from msgspec import UnsetType as UnsetType
+from msgspec.structs import replace
 
 # --- Commands: client to server ---
 
@@ -107,6 +109,10 @@ class Notification(Event, frozen=True):
     archived: bool = False
     replayed: bool = False
 
+    def as_replay(self) -> "Notification":
+        """The same, marked as something that was missed and not as news."""
+        return replace(self, replayed=True)
+
 
 class Skipped(Event, frozen=True):
     """Numbers up to `through` exist but are not for this person any more: the position moves on."""
@@ -145,6 +151,10 @@ class StateChanged(Event, frozen=True, tag="state"):
     ids: list[str] | UnsetType = UNSET
     through: int | UnsetType = UNSET
     ref: str | UnsetType = UNSET
+
+    def answering(self, ref: str | UnsetType) -> "StateChanged":
+        """The same, as the answer to a client's command."""
+        return replace(self, ref=ref)
 
 
 class ReauthRequired(Event, frozen=True, tag="reauth_required"):

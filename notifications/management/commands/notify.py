@@ -1,13 +1,12 @@
 from argparse import ArgumentParser
 from typing import Any
 
-import msgspec
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.dateparse import parse_datetime
 
 from notifications.api import IdempotencyConflict, InvalidContent, notify
-from notifications.wire.content import Level
+from notifications.wire.content import Level, parse_data
 
 
 class Command(BaseCommand):
@@ -35,20 +34,13 @@ class Command(BaseCommand):
             row = notify(
                 user,
                 **said,
-                data=_json(options["data"]),
+                data=parse_data(options["data"]),
                 expires_at=_moment(options["expires_at"]),
                 idempotency_key=options["idempotency_key"],
             )
         except (InvalidContent, IdempotencyConflict) as error:
             raise CommandError(str(error)) from None
         self.stdout.write(f"{user.get_username()} was told number {row.seq} ({row.id}).")
-
-
-def _json(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise CommandError(f"--data is not JSON: {error}") from None
 
 
 def _moment(text: str | None) -> Any:
