@@ -17,7 +17,7 @@ class Bucket:
         # A clock that steps back neither fills nor empties the bucket.
         self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._rate)
         self._at = now
-        if self._tokens >= 1:
-            self._tokens -= 1
+        if self._tokens > 0.999:  # who comes back exactly when told must not fail by a rounding of the clock
+            self._tokens = max(0.0, self._tokens - 1)
             return 0.0
         return (1 - self._tokens) / self._rate

@@ -568,8 +568,7 @@ class Connection:
         for stream in self._streams.values():
             if stream.loading or not self._deliverable or now < self._retry_at < inf:
                 continue
-            if stream.replay_to is not None and stream.cursor >= stream.replay_to:
-                self._catch_up(steps, stream)
+            self._catch_up(steps, stream)
             if not stream.behind:
                 continue
             room = self._room
@@ -597,6 +596,7 @@ class Connection:
             if self._room <= 0:
                 return
             self._skip(steps, stream, event.seq - 1)
+            self._catch_up(steps, stream)
             self._say(steps, stream, event)
         self._skip(steps, stream, page.through)
 
@@ -618,8 +618,10 @@ class Connection:
             stream.cursor = through
 
     def _catch_up(self, steps: list[Step], stream: _Stream) -> None:
-        stream.replay_to = None
-        self._send(steps, CaughtUp(stream=stream.name, cursor=stream.cursor))
+        """Say that the replay is over if it is: before the first number that is news."""
+        if stream.replay_to is not None and stream.cursor >= stream.replay_to:
+            stream.replay_to = None
+            self._send(steps, CaughtUp(stream=stream.name, cursor=stream.cursor))
 
     # --- The fence and the session's end ---
 
