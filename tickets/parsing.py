@@ -93,4 +93,4 @@ def _check(value: Any, depth: int) -> None:
 
 def too_large() -> Problem:
     """The answer to a body that is over the limit, announced or read."""
-    return Problem(status=413, code="bodytoo_large", detail=f"A body may have at most {LARGEST_BODY} bytes.")
+    return Problem(status=413, code="body_too_large", detail=f"A body may have at most {LARGEST_BODY} bytes.")

@@ -155,15 +155,16 @@ def _claims(token: Token) -> tuple[UUID, str]:
 
 
 def _pair(session: LoginSession, now: datetime) -> Pair:
-    refresh = _token(RefreshToken, session, session.expires_at, now)
+    refresh = _token(RefreshToken, session, session.expires_at)
     refresh["jti"] = session.refresh_jti
-    access = _token(AccessToken, session, min(now + api_settings.ACCESS_TOKEN_LIFETIME, session.expires_at), now)
+    access = _token(AccessToken, session, min(now + api_settings.ACCESS_TOKEN_LIFETIME, session.expires_at))
     return Pair(access=str(access), refresh=str(refresh))
 
 
-def _token(kind: type[Token], session: LoginSession, expires_at: datetime, now: datetime) -> Token:
+def _token(kind: type[Token], session: LoginSession, expires_at: datetime) -> Token:
     token = kind.for_user(session.user)
     token["sid"] = str(session.pk)
-    token["iat"] = int(now.timestamp())
+    # Nobody reads when it was issued, but a server whose clock is a moment behind would refuse it for that.
+    del token["iat"]
     token["exp"] = int(expires_at.timestamp())
     return token

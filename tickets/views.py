@@ -89,15 +89,16 @@ class TokenView(_PublicView):
 def _authenticate(request: Request, username: str, password: str) -> Any:
     """The active person with this name and password. One answer, after equal work, for all others."""
     address = caller_of(request._request).address
+    name = _digest(username)
     try:
         _spend_attempt("address", address or "unknown", conf.SIGN_IN_PER_MINUTE_ADDRESS)
-        _spend_attempt("name", _digest(username), conf.SIGN_IN_PER_MINUTE_NAME)
+        _spend_attempt("name", name, conf.SIGN_IN_PER_MINUTE_NAME)
     except RateLimited:
-        audit.record("signed_in", ok=False, why="rate_limited", username=username, address=address)
+        audit.record("signed_in", ok=False, why="rate_limited", name=name, address=address)
         raise
     user = authenticate(request._request, username=username, password=password)
     if user is None or not user.is_active:
-        audit.record("signed_in", ok=False, why="invalid_credentials", username=username, address=address)
+        audit.record("signed_in", ok=False, why="invalid_credentials", name=name, address=address)
         raise Problem(status=401, code="invalid_credentials", detail="No active account has this name and password.")
     audit.record("signed_in", user=user.pk, address=address)
     return user
@@ -108,8 +109,8 @@ def _spend_attempt(kind: str, who: str, per_minute: int) -> None:
 
 
 def _digest(username: str) -> str:
-    # People type passwords into the field for the name; the table of allowances need not know. And one name has one
-    # allowance, however it is spelled.
+    # People type passwords into the field for the name; neither the audit log nor the table of allowances shall know
+    # them. And one name has one allowance, however it is spelled.
     return sha256(unicodedata.normalize("NFKC", username).casefold().encode()).hexdigest()
 
 

@@ -1,0 +1,112 @@
+import pytest
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.test import override_settings
+
+from tickets import checks
+from tickets.checks import check_deployment, check_settings, check_tokens, check_user_model
+
+
+def found(messages):
+    for message in messages:
+        assert message.hint, f"{message.id} does not say what to write instead"
+    return [message.id for message in messages]
+
+
+def test_the_sites_own_settings_pass():
+    assert found([*check_settings(), *check_tokens(), *check_user_model(), *check_deployment()]) == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "number"),
+    [
+        ({"TICKET_SECOND": 30}, "tickets.E001"),
+        ({"NETWORK_POLICY": "strict"}, "tickets.E002"),
+        *(({name: 0}, "tickets.E003") for name in checks._POSITIVE),
+        ({"OUTSTANDING": -1}, "tickets.E003"),
+        ({"OUTSTANDING": "10"}, "tickets.E003"),
+        ({"OUTSTANDING": True}, "tickets.E003"),
+        ({"GRANT_SECONDS": float("inf")}, "tickets.E003"),
+        ({"GRANT_SECONDS": float("nan")}, "tickets.E003"),
+        ({"ALLOWED_ORIGINS": ["https://good.example/"]}, "tickets.E004"),
+        ({"ALLOWED_ORIGINS": ["good.example"]}, "tickets.E004"),
+        ({"ALLOWED_ORIGINS": ["*"]}, "tickets.E004"),
+        ({"ALLOWED_ORIGINS": "null"}, "tickets.E004"),
+        ({"ALLOWED_ORIGINS": [7]}, "tickets.E004"),
+        ({"TRUSTED_PROXIES": ["proxy.example"]}, "tickets.E005"),
+        ({"TRUSTED_PROXIES": ["10.0.0.1/8"]}, "tickets.E005"),
+        ({"TRUSTED_PROXIES": "*"}, "tickets.E005"),
+        ({"SOCKET_PATH": "ws/"}, "tickets.E006"),
+        ({"PROTOCOLS": []}, "tickets.E006"),
+        ({"TICKET_SECONDS": 1}, "tickets.W001"),
+        ({"TICKET_SECONDS": 3600}, "tickets.W001"),
+    ],
+    ids=str,
+)
+def test_settings_that_make_no_sense(ours, number):
+    with override_settings(TICKETS=ours):
+        assert found(check_settings()) == [number]
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        {"ALLOWED_ORIGINS": ["https://good.example", "capacitor://localhost"]},
+        {"TRUSTED_PROXIES": ["10.0.0.1", "10.0.0.0/8", "2001:db8::/32", "unix"]},
+        {"TICKET_SECONDS": 5},
+        {"TICKET_SECONDS": 300},
+    ],
+    ids=str,
+)
+def test_settings_that_do(ours):
+    with override_settings(TICKETS=ours):
+        assert found(check_settings()) == []
+
+
+GOOD = {"SIGNING_KEY": "k" * 32, "ISSUER": "usher", "AUDIENCE": "usher"}
+
+
+@pytest.mark.parametrize(
+    ("jwt", "numbers"),
+    [
+        (GOOD, []),
+        ({**GOOD, "SIGNING_KEY": "s" * 50}, ["tickets.E007"]),
+        ({"ISSUER": "usher", "AUDIENCE": "usher"}, ["tickets.E007"]),
+        ({**GOOD, "SIGNING_KEY": "k" * 31}, ["tickets.E008"]),
+        ({**GOOD, "ISSUER": None}, ["tickets.E009"]),
+        ({**GOOD, "AUDIENCE": ""}, ["tickets.E009"]),
+    ],
+)
+def test_keys_and_claims_of_tokens(settings, jwt, numbers):
+    settings.SECRET_KEY = "s" * 50
+    settings.SIMPLE_JWT = jwt
+    assert found(check_tokens()) == numbers
+
+
+def test_a_user_model_that_cannot_be_closed(monkeypatch):
+    from django.contrib.auth.models import Group
+
+    monkeypatch.setattr(checks, "get_user_model", lambda: Group)
+    assert found(check_user_model()) == ["tickets.E010"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "number"),
+    [
+        ({"ALLOW_QUERY": True}, "tickets.W002"),
+        ({"NETWORK_POLICY": "off"}, "tickets.W003"),
+        ({"NETWORK_POLICY": "report"}, "tickets.W003"),
+    ],
+)
+def test_what_is_unwise_in_production(ours, number):
+    with override_settings(TICKETS=ours):
+        assert found(check_deployment()) == [number]
+        assert found(check_settings()) == []
+
+
+def test_they_are_registered():
+    with (
+        override_settings(TICKETS={"NETWORK_POLICY": "strict"}),
+        pytest.raises(SystemCheckError, match=r"tickets\.E002"),
+    ):
+        call_command("check")

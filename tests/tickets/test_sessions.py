@@ -1,0 +1,136 @@
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import transaction
+from django.test import override_settings
+
+from tickets.grants import EndReason
+from tickets.models import LoginSession
+from tickets.sessions import check_sessions, end_session, open_once, open_session, plain_id, prolong
+
+pytestmark = [pytest.mark.everywhere, pytest.mark.django_db]
+
+
+def test_a_session_lasts_as_long_as_it_may(user, now, later):
+    session = LoginSession.objects.get(pk=open_session(user, method="test", now=now))
+    assert (session.user, session.method, session.created_at) == (user, "test", now)
+    assert session.expires_at == later(days=30)
+
+
+@pytest.mark.parametrize(("asked", "given"), [({"hours": 2}, {"hours": 2}), ({"days": 90}, {"days": 30})])
+def test_a_session_ends_when_asked_and_never_later_than_allowed(user, now, later, asked, given):
+    session_id = open_session(user, method="test", expires_at=later(**asked), now=now)
+    assert LoginSession.objects.get(pk=session_id).expires_at == later(**given)
+
+
+@override_settings(TICKETS={"SESSION_DAYS": 1})
+def test_the_longest_life_is_a_setting(user, now, later):
+    assert check_sessions([open_session(user, method="test", now=now)], now=later(days=1)).popitem()[1].alive is False
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ending_is_announced_before_it_returns(user, session_id, heard, audited, later):
+    assert end_session(session_id, reason=EndReason.DISCONNECTED_BY_STAFF, now=later(hours=1)) is True
+    assert heard == [(user.pk, [session_id], EndReason.DISCONNECTED_BY_STAFF)]
+    session = LoginSession.objects.get(pk=session_id)
+    assert (session.ended_at, session.end_reason) == (later(hours=1), "disconnected_by_staff")
+    assert audited("session_ended")[0]["session"] == str(session_id)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_session_ends_once(session_id, heard):
+    end_session(session_id, reason=EndReason.CREDENTIALS_CHANGED)
+    assert end_session(session_id, reason=EndReason.LOGGED_OUT) is False
+    assert end_session(uuid4()) is False
+    assert len(heard) == 1
+    assert LoginSession.objects.get(pk=session_id).end_reason == "credentials_changed"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_inside_a_transaction_it_is_announced_after_commit(session_id, heard):
+    with transaction.atomic():
+        end_session(session_id)
+        assert heard == []
+    assert len(heard) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_rolled_back_is_not_announced(session_id, heard):
+    with transaction.atomic():
+        end_session(session_id)
+        transaction.set_rollback(True)
+    assert heard == []
+    assert check_sessions([session_id])[session_id].alive
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_listener_that_fails_does_not_undo_the_end(session_id, caplog):
+    from tickets.signals import session_ended
+
+    def fail(**_):
+        raise ZeroDivisionError
+
+    session_ended.connect(fail)
+    try:
+        assert end_session(session_id) is True
+    finally:
+        session_ended.disconnect(fail)
+    assert not check_sessions([session_id])[session_id].alive
+    assert "Error calling" in caplog.text
+
+
+def test_sessions_are_looked_at_together_in_one_query(user, other, session_id, now, later, django_assert_num_queries):
+    ended = open_session(user, method="test", now=now)
+    end_session(ended, reason=EndReason.LOGGED_OUT)
+    short = open_session(user, method="test", expires_at=later(hours=1), now=now)
+    closed = open_session(other, method="test", now=now)
+    other.is_active = False
+    other.save()
+    unknown = uuid4()
+    with django_assert_num_queries(1):
+        states = check_sessions({session_id, ended, short, closed, unknown}, now=later(hours=1))
+    assert {pk: (state.alive, state.reason) for pk, state in states.items()} == {
+        session_id: (True, None),
+        ended: (False, EndReason.LOGGED_OUT),
+        short: (False, EndReason.EXPIRED),
+        closed: (False, EndReason.ACCOUNT_DISABLED),
+        unknown: (False, EndReason.ACCOUNT_DISABLED),
+    }
+    assert states[session_id].expires_at == later(days=30).timestamp()
+
+
+def test_a_session_expires_at_its_very_end(user, now, later):
+    session_id = open_session(user, method="test", expires_at=later(hours=1), now=now)
+    assert check_sessions([session_id], now=later(hours=1) - timedelta(microseconds=1))[session_id].alive
+    assert not check_sessions([session_id], now=later(hours=1))[session_id].alive
+
+
+def test_sessions_go_with_their_person(user, session_id):
+    user.delete()
+    assert check_sessions([session_id])[session_id].reason is EndReason.ACCOUNT_DISABLED
+
+
+def test_opening_once_opens_once_and_does_not_reopen(user, now, later, audited):
+    session_id = uuid4()
+    for _ in range(2):
+        open_once(session_id, user, method="test", expires_at=later(hours=1), now=now)
+    assert len(audited("session_opened")) == 1
+    end_session(session_id)
+    open_once(session_id, user, method="test", expires_at=later(hours=1), now=now)
+    assert not check_sessions([session_id], now=now)[session_id].alive
+
+
+def test_only_a_standing_session_of_ones_own_is_prolonged(user, other, now, later):
+    session_id = open_session(user, method="test", expires_at=later(hours=1), now=now)
+    assert prolong(session_id, other, expires_at=later(hours=3), now=now) is False
+    assert prolong(session_id, user, expires_at=later(hours=2), now=now) is True
+    assert check_sessions([session_id], now=later(minutes=90))[session_id].alive
+    assert prolong(session_id, user, expires_at=later(hours=9), now=later(hours=2)) is False
+    end_session(session_id, now=now)
+    assert prolong(session_id, user, expires_at=later(hours=9), now=now) is False
+
+
+def test_keys_that_are_no_integers_are_spelled_out():
+    key = uuid4()
+    assert (plain_id(7), plain_id(key)) == (7, str(key))
