@@ -66,11 +66,11 @@ def test_a_process_that_will_not_end_is_killed(tmp_path):
     assert process.stop(timeout=0.2) == -9
 
 
-def test_the_leash_ends_what_a_killed_test_run_left_behind():
+def test_the_leash_ends_what_a_killed_test_run_left_behind(tmp_path):
     run = (
-        "import pathlib, sys, tempfile, time\n"
+        "import pathlib, sys, time\n"
         "from tests.support.processes import Process\n"
-        "log = pathlib.Path(tempfile.gettempdir()) / 'usher-leash.log'\n"
+        f"log = pathlib.Path({str(tmp_path / 'log')!r})\n"
         "print(Process([sys.executable, '-c', 'import time; time.sleep(60)'], log_path=log).pid, flush=True)\n"
         "time.sleep(60)\n"
     )
