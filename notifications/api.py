@@ -11,7 +11,7 @@ fails or waits because Redis is away. The `a` twins do the same from a coroutine
 import functools
 import hashlib
 import logging
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -87,7 +87,7 @@ def publish(
     if written.fingerprint != row.fingerprint:
         raise IdempotencyConflict("This idempotency key was used for another notification.")
     if written.seq is None:
-        transaction.on_commit(functools.partial(_number, [written]), robust=True)
+        _after_commit(_number, [written])
     return written
 
 
@@ -112,7 +112,7 @@ def _publish_batch(keys: list[Any], said: Content, idempotency_key: str | None, 
     rows = [_row(key, said, idempotency_key, caller, now) for key in keys]
     Notification.objects.bulk_create(rows, ignore_conflicts=idempotency_key is not None)
     # Rows that a key kept out are not numbered and not told; `_number` asks the database what there is.
-    transaction.on_commit(functools.partial(_number_people, keys, () if idempotency_key else rows), robust=True)
+    _after_commit(_number_people, keys, () if idempotency_key else rows)
     return len(rows)
 
 
@@ -176,6 +176,15 @@ def _dedup(caller: str, user_id: Any, key: str) -> str:
 # --- After the commit ---
 
 
+def _after_commit(fn: Callable[..., None], *args: Any) -> None:
+    """
+    Robust: what fails here is found by the sync, and the caller's commit stands.
+
+    A function and not a `functools.partial`: when it raises, Django wants its `__qualname__` for the log (seen in 5.2).
+    """
+    transaction.on_commit(lambda: fn(*args), robust=True)
+
+
 def _number(rows: Collection[Notification]) -> None:
     """Give numbers to all that waits for these rows' people, set them on the rows, and tell."""
     numbered = store.sequence({row.user_id for row in rows})
@@ -234,7 +243,7 @@ def mark(
     if connection.in_atomic_block:  # the stream must not be locked while somebody else's transaction is open
         meant, changed = apply()
         if changed:
-            transaction.on_commit(lambda: fanout.announce_change(named(raised=True)), robust=True)
+            _after_commit(lambda: fanout.announce_change(named(raised=True)))
         return Marked(meant, changed, named(raised=False))
     with transaction.atomic():
         store.lock(user_id)
@@ -248,7 +257,7 @@ def mark(
 def _change(
     user_id: Any, state: Any, ids: Collection[UUID] | None, through: int | None, now: datetime, *, raised: bool
 ) -> Change:
-    position = store.raise_state_version(user_id) if raised else store.position_of(store.ensure_stream(user_id))
+    position = store.raise_state_version(user_id) if raised else store.peek(user_id)
     unread, unseen = store.counts(user_id, now=now)
     named: dict[str, Any] = {"ids": [str(pk) for pk in ids]} if ids is not None else {"through": through}
     event = StateChanged(state=state, state_version=position.state_version, unread=unread, unseen=unseen, **named)

@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Count, F, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import BigIntegerField, Count, F, Min, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from .models import Notification, Stream, new_epoch
@@ -175,6 +175,11 @@ def ensure_stream(user_id: Any) -> Stream:
     return stream
 
 
+def peek(user_id: Any) -> Position:
+    """Where the person's stream stands, without making it: before its first number it stands nowhere."""
+    return position_of(Stream.objects.filter(user_id=user_id).first() or Stream(user_id=user_id, epoch=""))
+
+
 def position_of(stream: Stream) -> Position:
     return Position(
         stream=stream_of(stream.user_id),
@@ -302,6 +307,8 @@ def insert(row: Notification, *, now: datetime) -> Notification:
 
 # --- Retention ---
 
+_NUMBER = BigIntegerField()
+
 
 def prune(*, older_than: datetime, keep: int, now: datetime, batch: int = 1_000) -> int:
     """
@@ -319,10 +326,10 @@ def prune(*, older_than: datetime, keep: int, now: datetime, batch: int = 1_000)
 
 def _overfull(older_than: datetime, keep: int) -> QuerySet[Stream, tuple[int, Any, int]]:
     rows = Notification.objects.filter(user_id=OuterRef("user_id"), seq__isnull=False).order_by()
-    kept = rows.filter(created_at__gte=older_than).values("user_id").annotate(first=Min("seq")).values("first")
-    by_age = Coalesce(Subquery(kept) - 1, F("head"))
+    kept = rows.filter(created_at__gte=older_than).values("user_id").annotate(before=Min("seq") - Value(1, _NUMBER))
+    by_age = Coalesce(Subquery(kept.values("before"), output_field=_NUMBER), F("head"))
     return (
-        Stream.objects.annotate(wanted=Greatest(by_age, F("head") - keep))
+        Stream.objects.annotate(wanted=Greatest(by_age, F("head") - Value(keep, _NUMBER)))
         .filter(wanted__gt=F("floor"))
         .values_list("pk", "user_id", "wanted")
     )

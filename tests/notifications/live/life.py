@@ -35,8 +35,8 @@ class Life:
     """
     One connection and what surrounds it.
 
-    `log` is the truth (numbers of `stream`, minus `gone`); steps that read are collected in `asked` and answered from it
-    by `answer()`, so that a test decides when an answer comes.
+    `log` is the truth (numbers of `stream`, minus `gone`); steps that read are collected in `asked` and answered from
+    it by `answer()`, so that a test decides when an answer comes.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -176,7 +176,7 @@ class Life:
         return self.connection.phase
 
     def heard(self) -> list[str]:
-        """Everything said since the last call, in short: `welcome`, `3`, `4*` (a replay), `skipped 6`, `error invalid`."""
+        """All that was said since the last call, in short: `welcome`, `3`, `4*` (a replay), `skipped 6`, `error busy`."""
         said, self.said = self.said, []
         return [_short(event) for event in said]
 

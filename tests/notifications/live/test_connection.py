@@ -188,7 +188,9 @@ def test_reset_says_what_is_left(life):
     assert (reset.stream, reset.epoch, reset.head, reset.oldest) == (STREAM, "e1", 9, 5)
 
 
-@pytest.mark.parametrize("text", ["", "e1", "e1:", ":5", "e1:-1", "e1:x", "e1:٣", "e1:1e3", "e1:" + "9" * 17, "x" * 33 + ":1"])
+@pytest.mark.parametrize(
+    "text", ["", "e1", "e1:", ":5", "e1:-1", "e1:x", "e1:٣", "e1:1e3", "e1:" + "9" * 17, "x" * 33 + ":1"]
+)
 def test_a_position_that_is_none_ends_in_4505(life, text):
     assert Since.parse(text) is None
     life.do(life.connection.connected(ticket="t", since=text, now=life.now))
