@@ -11,7 +11,7 @@ from tickets import audit, minting
 from tickets import network as networks
 from tickets.allowance import spend
 from tickets.conf import conf
-from tickets.grants import IssuedTicket, Purpose, RateLimited, SessionEnded
+from tickets.grants import EndReason, IssuedTicket, Purpose, RateLimited, SessionEnded
 from tickets.models import LoginSession, Ticket
 from tickets.sessions import why_not
 
@@ -62,14 +62,19 @@ def issue(
 
 def _session_end(user: Any, session_id: UUID, now: datetime) -> datetime:
     """When the session expires; raises `SessionEnded` if it does not stand now. Redeeming asks again."""
-    columns = ("ended_at", "end_reason", "expires_at", "user__is_active")
-    row = LoginSession.objects.filter(pk=session_id, user=user).values_list(*columns).first()
-    reason = why_not(*row, now) if row else None
-    if row is None or reason:
-        audit.record("ticket_issued", ok=False, user=user.pk, session=session_id, why=reason or "unknown_session")
-        raise SessionEnded(reason)
-    ends: datetime = row[2]
-    return ends
+    found = LoginSession.objects.filter(pk=session_id, user=user)
+    row = found.values_list("ended_at", "end_reason", "expires_at", "user__is_active").first()
+    if row is None:
+        raise _no_ticket(user, session_id, None)
+    ended_at, end_reason, expires_at, is_active = row
+    if reason := why_not(ended_at, end_reason, expires_at, is_active, now):
+        raise _no_ticket(user, session_id, reason)
+    return expires_at
+
+
+def _no_ticket(user: Any, session_id: UUID, reason: EndReason | None) -> SessionEnded:
+    audit.record("ticket_issued", ok=False, user=user.pk, session=session_id, why=reason or "unknown_session")
+    return SessionEnded(reason)
 
 
 def _make_room(user: Any, now: datetime) -> None:

@@ -146,7 +146,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     detail = serializers.CharField()
     code = serializers.CharField(help_text="for programs; does not change")
-    errors = serializers.DictField(required=False, help_text="what is wrong with each field")
+    errors = serializers.DictField(required=False, help_text="what is wrong, by field")  # type: ignore[assignment]
 
 
 def described(*statuses: int) -> dict[tuple[int, str], type[ProblemSerializer]]:

@@ -9,7 +9,7 @@ import contextvars
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from django.db import close_old_connections
 
@@ -30,15 +30,16 @@ async def in_thread(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) ->
     Cancelling the awaiter takes a job that still waits for a thread out of the queue. A job that runs already runs to
     its end, unheard: a query cannot be interrupted, so `fn` must be right whether or not anybody hears its answer.
     """
-    job = functools.partial(contextvars.copy_context().run, _with_fresh_connections, fn, *args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(_executor(), job)
+    work = functools.partial(fn, *args, **kwargs)
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(_executor(), context.run, _with_fresh_connections, work)
 
 
-def _with_fresh_connections(fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+def _with_fresh_connections(work: Callable[[], R]) -> R:
     # What Django does around each request: before, drop connections that broke or aged while the thread was idle;
     # after, give the connection back (PostgreSQL's pool) or keep it (SQLite, whose CONN_MAX_AGE is None).
     close_old_connections()
     try:
-        return fn(*args, **kwargs)
+        return work()
     finally:
         close_old_connections()

@@ -8,8 +8,8 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.http import HttpRequest
+from django.test import Client
 from django.utils import timezone
-from rest_framework.test import APIClient
 
 from tickets.django_sessions import SID, known_session, lazy_session
 from tickets.grants import EndReason
@@ -21,6 +21,10 @@ pytestmark = [pytest.mark.everywhere, pytest.mark.django_db]
 
 def state(session_id):
     return check_sessions([session_id])[session_id]
+
+
+def ask(client, **how):
+    return client.post("/api/tickets/", content_type="application/json", **how)
 
 
 def request_with(session):
@@ -91,10 +95,10 @@ def veteran(client, user):
 
 
 def test_a_session_is_opened_lazily_and_remembered(veteran, user):
-    assert veteran.post("/api/tickets/").status_code == 201
+    assert ask(veteran).status_code == 201
     session_id = known_session(veteran.session)
     assert state(session_id).alive
-    assert veteran.post("/api/tickets/").status_code == 201
+    assert ask(veteran).status_code == 201
     assert LoginSession.objects.count() == 1
     veteran.logout()
     assert state(session_id).reason is EndReason.LOGGED_OUT
@@ -133,7 +137,7 @@ def test_a_kick_is_not_undone_by_the_cookie(client, user):
     client.force_login(user)
     end_session(known_session(client.session), reason=EndReason.DISCONNECTED_BY_STAFF)
     for _ in range(2):
-        response = client.post("/api/tickets/")
+        response = ask(client)
         assert (response.status_code, response.json()["code"]) == (401, "session_ended")
     assert LoginSession.objects.count() == 1
 
@@ -141,27 +145,27 @@ def test_a_kick_is_not_undone_by_the_cookie(client, user):
 def test_nor_by_one_whose_session_was_pruned_since(client, user):
     client.force_login(user)
     LoginSession.objects.all().delete()
-    assert client.post("/api/tickets/").json()["code"] == "session_ended"
+    assert ask(client).json()["code"] == "session_ended"
 
 
 def test_without_the_csrf_token_a_cookie_is_worth_nothing(user):
-    client = APIClient(enforce_csrf_checks=True)
+    client = Client(enforce_csrf_checks=True)
     client.force_login(user)
-    response = client.post("/api/tickets/")
+    response = ask(client)
     assert (response.status_code, response.json()["code"]) == (403, "csrf_failed")
 
 
 def test_with_it_it_is(user):
-    client = APIClient(enforce_csrf_checks=True)
+    client = Client(enforce_csrf_checks=True)
     client.force_login(user)
     client.cookies["csrftoken"] = "t" * 32
-    assert client.post("/api/tickets/", headers={"x-csrftoken": "t" * 32}).status_code == 201
+    assert ask(client, headers={"x-csrftoken": "t" * 32}).status_code == 201
 
 
 def test_a_closed_account_is_nobody(client, user):
     client.force_login(user)
     get_user_model().objects.update(is_active=False)
-    assert client.post("/api/tickets/").status_code == 401
+    assert ask(client).status_code == 401
 
 
 def test_a_session_that_names_none_names_none():
