@@ -10,9 +10,10 @@ from django.db import connection
 from django.http import HttpRequest
 from django.test import Client
 from django.utils import timezone
+from rest_framework.request import Request
 
-from tickets.django_sessions import SID, known_session, lazy_session
-from tickets.grants import EndReason
+from tickets.django_sessions import SID, DjangoSessionAuthentication, known_session, lazy_session
+from tickets.grants import EndReason, SessionEnded
 from tickets.models import LoginSession
 from tickets.sessions import check_sessions, end_session, open_session
 
@@ -140,6 +141,17 @@ def test_a_kick_is_not_undone_by_the_cookie(client, user):
         response = ask(client)
         assert (response.status_code, response.json()["code"]) == (401, "session_ended")
     assert LoginSession.objects.count() == 1
+
+
+def test_a_kick_is_felt_by_every_view_and_not_only_where_tickets_are_given(user):
+    request = request_with(SessionStore())
+    login(request, user)
+    request._dont_enforce_csrf_checks = True
+    found, credential = DjangoSessionAuthentication().authenticate(Request(request))
+    assert (found, credential.session_id) == (user, known_session(request.session))
+    end_session(credential.session_id, reason=EndReason.DISCONNECTED_BY_STAFF)
+    with pytest.raises(SessionEnded):
+        DjangoSessionAuthentication().authenticate(Request(request))
 
 
 def test_nor_by_one_whose_session_was_pruned_since(client, user):
