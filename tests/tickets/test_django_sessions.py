@@ -146,7 +146,7 @@ def test_a_kick_is_not_undone_by_the_cookie(client, user):
 def test_a_kick_is_felt_by_every_view_and_not_only_where_tickets_are_given(user):
     request = request_with(SessionStore())
     login(request, user)
-    request._dont_enforce_csrf_checks = True
+    request.user, request._dont_enforce_csrf_checks = user, True
     found, credential = DjangoSessionAuthentication().authenticate(Request(request))
     assert (found, credential.session_id) == (user, known_session(request.session))
     end_session(credential.session_id, reason=EndReason.DISCONNECTED_BY_STAFF)
