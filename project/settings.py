@@ -116,6 +116,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"].setdefault("OPTIONS", {})
+    # A connection that broke while it was in the pool (a restarted server) is replaced before it is handed out.
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["OPTIONS"] |= {
         # Django refuses CONN_MAX_AGE beside a pool. The pool has room for the database threads and for the views.
         "pool": {"min_size": 1, "max_size": DATABASE_THREADS + 4, "timeout": 5},
@@ -166,6 +168,8 @@ _TICKETS = {
     "NETWORK_POLICY": env.str,
     "REQUIRE_ORIGIN": env.bool,
     "DATABASE_THREADS": env.int,
+    "SIGN_IN_PER_MINUTE_NAME": env.int,
+    "SIGN_IN_PER_MINUTE_ADDRESS": env.int,
 }
 _NOTIFICATIONS = {
     "ON_EXPIRY": env.str,
@@ -256,7 +260,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 
-# Bodies: the largest honest one (a publication to many) is far below; see also tickets.rest.StrictJSONParser.
+# Bodies: the largest honest one (a publication to many) is far below; see also tickets.parsing.StrictJSONParser.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 
 # An incoming frame may be 8 KiB; a little above, so that the refusal can be said in words (code 4506). Without these

@@ -88,5 +88,8 @@ def _refusal(admission: Admission, speaks: bool) -> CloseCode | None:
 
 
 def _since(query_string: bytes) -> str | None:
-    values = parse_qs(query_string.decode("latin-1"), keep_blank_values=True, max_num_fields=20).get("since")
+    try:
+        values = parse_qs(query_string.decode("latin-1"), keep_blank_values=True, max_num_fields=20).get("since")
+    except ValueError:  # more fields than an honest client sends: what it asks for is no position
+        return ""
     return values[-1] if values else None

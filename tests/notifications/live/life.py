@@ -176,7 +176,7 @@ class Life:
         return self.connection.phase
 
     def heard(self) -> list[str]:
-        """All that was said since the last call, in short: `welcome`, `3`, `4*` (a replay), `skipped 6`, `error busy`."""
+        """What was said since the last call, in short: `welcome`, `3`, `4*` (a replay), `skipped 6`, `error busy`."""
         said, self.said = self.said, []
         return [_short(event) for event in said]
 

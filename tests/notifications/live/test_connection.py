@@ -1,4 +1,4 @@
-"""The pure connection, as tables of what happens and what is heard. Every rule of WIRE stands here once, without I/O."""
+"""The pure connection, as tables of what happens and what is heard."""
 
 from dataclasses import replace
 from uuid import UUID, uuid4
@@ -644,7 +644,7 @@ def test_a_fence_met_before_welcome_is_checked(life):
 
 
 def test_the_end_of_a_session_that_was_just_moved_to_is_not_missed(open_life):
-    """The other session's ticket was redeemed, then that session ended, then the old session was read under its fence."""
+    """The other session's ticket was redeemed, then that session ended, then the old one was read under that fence."""
     other = uuid4()
     open_life.says(Reauth(ticket="t"))
     open_life.taken(Redeem)

@@ -1,0 +1,20 @@
+"""What `manage.py prune` removes of this room; the command sends `tickets.signals.pruning` and prints the answers."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from tickets.signals import pruning
+
+from . import store
+from .conf import conf
+
+
+def connect() -> None:
+    """Listen; called once, when the apps are ready."""
+    pruning.connect(prune, dispatch_uid="notifications.retention")
+
+
+def prune(*, now: datetime, batch_size: int, **_kwargs: Any) -> tuple[str, int]:
+    """Receiver of `pruning`: notifications beyond what can be resumed from."""
+    older_than = now - timedelta(days=conf.RETENTION_DAYS)
+    return "notifications", store.prune(older_than=older_than, keep=conf.RETENTION_COUNT, now=now, batch=batch_size)

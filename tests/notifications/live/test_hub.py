@@ -1,0 +1,272 @@
+import asyncio
+import logging
+from uuid import uuid4
+
+import pytest
+from channels.layers import get_channel_layer
+
+from notifications import api, fanout, store
+from notifications.live import ears
+from notifications.live import hub as hub_module
+from notifications.live.connection import Connection
+from notifications.live.hub import Hub
+from notifications.wire.doorbell import Announced, Changed, Ended, group_of, pack, stream_of
+from notifications.wire.streams import Announcement, Change
+from notifications.wire.vocabulary import StateChanged
+from tickets.api import open_session
+
+from .life import note
+
+
+class FakeSocket:
+    """Writes down what the hub hands it."""
+
+    def __init__(self, user_id, session_id=None):
+        self.user_id = user_id
+        self.session_id = session_id or uuid4()
+        self.heard = []
+        self.replaced = False
+
+    def tell(self, event, what):
+        self.heard.append((event, what))
+
+    def replace(self):
+        self.replaced = True
+
+    def told(self, event):
+        return [what for kind, what in self.heard if kind is event]
+
+    async def hears(self, event, timeout=10):
+        async with asyncio.timeout(timeout):
+            while not self.told(event):
+                await asyncio.sleep(0.01)
+        return self.told(event)[-1]
+
+    async def hears_again(self, event):
+        self.heard = [item for item in self.heard if item[0] is not event]
+        return await self.hears(event)
+
+
+@pytest.fixture
+async def hub(settings):
+    settings.NOTIFICATIONS = {"SYNC_SECONDS": 3600, "SWEEP_SECONDS": 3600}
+    hub = Hub.here()
+    yield hub
+    await hub.stop()
+    await get_channel_layer().flush()
+
+
+@pytest.fixture
+async def eager_hub(settings):
+    settings.NOTIFICATIONS = {"SYNC_SECONDS": 0.05, "SWEEP_SECONDS": 0.05}
+    hub = Hub.here()
+    yield hub
+    await hub.stop()
+
+
+async def turn():
+    """Let what was called soon happen."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def announced(user_id, seq=1):
+    event = note(seq)
+    return Announced("other", [Announcement("e", 0, type(event)(**{**_fields(event), "stream": stream_of(user_id)}))])
+
+
+def _fields(event):
+    return {name: getattr(event, name) for name in event.__struct_fields__}
+
+
+async def test_there_is_one(hub):
+    assert Hub.here() is hub
+
+
+async def test_what_is_heard_reaches_the_sockets_of_its_stream_in_one_turn(hub):
+    mine, also_mine, other = FakeSocket(1), FakeSocket(1), FakeSocket(2)
+    for socket in (mine, also_mine, other):
+        await hub.join(socket)
+    message = announced(1)
+    await asyncio.to_thread(hub.hand_over, message)
+    await turn()
+    assert mine.heard == also_mine.heard == [(Connection.announced, message.items[0])]
+    assert other.heard == []
+
+
+async def test_a_socket_that_left_hears_nothing(hub):
+    socket = FakeSocket(1)
+    await hub.join(socket)
+    hub.leave(socket)
+    hub.leave(socket)
+    hub.hand_over(announced(1))
+    await turn()
+    assert socket.heard == []
+
+
+async def test_other_processes_are_heard_through_the_layer_and_the_own_one_only_once(hub):
+    socket = FakeSocket(1)
+    await hub.join(socket)
+    theirs, own = announced(1, seq=1), announced(1, seq=2)
+    layer = get_channel_layer()
+    await layer.group_send(group_of("u.1"), pack(theirs))
+    await layer.group_send(group_of("u.1"), {**pack(own), "origin": fanout.ORIGIN})
+    await layer.group_send(group_of("u.1"), pack(Ended("other", "u.1", 4)))
+    await socket.hears(Connection.fenced)
+    assert socket.heard == [(Connection.announced, theirs.items[0]), (Connection.fenced, 4)]
+
+
+async def test_changes_are_handed_on(hub):
+    socket = FakeSocket(1)
+    await hub.join(socket)
+    change = Change("u.1", 0, StateChanged(state="read", state_version=1, unread=0, unseen=0, through=1))
+    hub.hand_over(Changed("other", change))
+    await turn()
+    assert socket.heard == [(Connection.changed, change)]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "websocket.disconnect"},
+        {"type": "usher.announced", "origin": "x", "items": 5},
+        {"type": "notification.push", "title": ""},
+        {"type": "notification.push", "title": "x", "url": "//evil.example"},
+        {"type": "notification.push", "title": "x", "user": 2},
+    ],
+)
+async def test_what_is_none_of_ours_is_dropped_with_a_word(hub, caplog, message):
+    socket = FakeSocket(1)
+    await hub.join(socket)
+    with caplog.at_level(logging.WARNING):
+        await get_channel_layer().group_send(group_of("u.1"), message)
+        await turn()
+    assert socket.heard == []
+    assert "was dropped" in caplog.text
+
+
+async def test_a_push_from_others_becomes_a_transient_notification(hub):
+    socket = FakeSocket(1)
+    await hub.join(socket)
+    await get_channel_layer().group_send(
+        group_of("u.1"), {"type": "notification.push", "title": "hi", "data": {"a": 1}}
+    )
+    event = await socket.hears(Connection.pushed)
+    assert (event.stream, event.seq, event.title, event.data) == ("u.1", None, "hi", {"a": 1})
+
+
+async def test_the_newest_sockets_of_a_person_win(hub, settings):
+    settings.NOTIFICATIONS = {**settings.NOTIFICATIONS, "SOCKETS_PER_USER": 2}
+    sockets = [FakeSocket(1) for _ in range(4)]
+    for socket in sockets:
+        await hub.join(socket)
+    assert [socket.replaced for socket in sockets] == [True, True, False, False]
+
+
+async def test_room_for_sockets_without_a_credential(hub, settings):
+    settings.NOTIFICATIONS = {
+        **settings.NOTIFICATIONS,
+        "UNAUTHENTICATED_PER_ADDRESS": 2,
+        "UNAUTHENTICATED_PER_PROCESS": 3,
+    }
+    hub.arrived("a"), hub.arrived("a")
+    assert (hub.admits("a"), hub.admits("b")) == (False, True)
+    hub.arrived("b")
+    assert not hub.admits("c")
+    hub.known("a")
+    assert (hub.admits("a"), hub.admits("c")) == (True, True)
+
+
+async def test_a_full_process(hub, settings):
+    settings.NOTIFICATIONS = {**settings.NOTIFICATIONS, "SOCKETS_PER_PROCESS": 1}
+    hub.arrived("a"), hub.known("a")
+    assert not hub.admits("b")
+    hub.gone()
+    assert hub.admits("b")
+
+
+async def test_a_layer_that_does_not_let_join_delays_the_welcome_by_half_a_second_and_heals(hub, monkeypatch):
+    async def hang(group, hear):
+        raise ConnectionError("no layer")
+
+    join = ears.join
+    monkeypatch.setattr(ears, "join", hang)
+    socket = FakeSocket(1)
+    async with asyncio.timeout(5):
+        await hub.join(socket)
+    assert Hub.state() == "degraded"
+    monkeypatch.setattr(ears, "join", join)
+    async with asyncio.timeout(10):
+        while Hub.state() != "ok":
+            await asyncio.sleep(0.05)
+    await get_channel_layer().group_send(group_of("u.1"), pack(Ended("other", "u.1", 4)))
+    await socket.hears(Connection.fenced)
+
+
+# --- Sync and sweep, on the database ---
+
+
+async def test_the_sync_finds_what_nothing_announced(ann, eager_hub, monkeypatch):
+    socket = FakeSocket(ann.pk)
+    await eager_hub.join(socket)
+    monkeypatch.setattr(fanout, "_hubs", [])  # every announcement is lost
+    await api.anotify(ann, title="unheard")
+    assert (await socket.hears(Connection.positioned)).head == 1
+    assert socket.told(Connection.announced) == []
+
+
+async def test_the_sync_tells_nothing_that_is_known(ann, eager_hub):
+    await api.anotify(ann, title="x")
+    socket = FakeSocket(ann.pk)
+    await eager_hub.join(socket)
+    eager_hub.started((await api.in_thread(store.positions, [ann.pk]))[stream_of(ann.pk)])
+    await socket.hears(Connection.checked)  # the sweep ran, and with the same interval the sync did
+    await socket.hears_again(Connection.checked)
+    assert socket.told(Connection.positioned) == []
+
+
+async def test_the_sync_finds_a_change_that_nothing_announced(ann, eager_hub):
+    await api.anotify(ann, title="x")
+    socket = FakeSocket(ann.pk)
+    await eager_hub.join(socket)
+    eager_hub.started((await api.in_thread(store.positions, [ann.pk]))[stream_of(ann.pk)])
+    await api.in_thread(store.raise_state_version, ann.pk)
+    change = await socket.hears(Connection.changed)
+    assert (change.event.state, change.event.state_version, change.event.unread) == ("changed", 1, 1)
+
+
+async def test_the_sync_numbers_what_a_dead_publisher_left(ann, eager_hub, monkeypatch):
+    socket = FakeSocket(ann.pk)
+    await eager_hub.join(socket)
+    with monkeypatch.context() as patched:
+        patched.setattr(api, "_number", lambda rows: None)
+        await api.anotify(ann, title="left behind")
+    announcement = await socket.hears(Connection.announced)
+    assert (announcement.seq, announcement.event.title) == (1, "left behind")
+
+
+async def test_the_sweep_tells_how_sessions_stand(ann, eager_hub):
+    session = await api.in_thread(open_session, ann, method="token")
+    alive, gone = FakeSocket(ann.pk, session), FakeSocket(ann.pk)
+    for socket in (alive, gone):
+        await eager_hub.join(socket)
+    assert (await alive.hears(Connection.checked)).alive
+    assert not (await gone.hears(Connection.checked)).alive
+
+
+async def test_a_database_that_fails_is_survived(ann, eager_hub, monkeypatch, caplog):
+    look, failures = hub_module._look, []
+
+    def fail(user_ids):
+        failures.append(1)
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(hub_module, "_look", fail)
+    socket = FakeSocket(ann.pk)
+    await api.in_thread(store.ensure_stream, ann.pk)
+    await eager_hub.join(socket)
+    async with asyncio.timeout(10):
+        while not failures:
+            await asyncio.sleep(0.01)
+    monkeypatch.setattr(hub_module, "_look", look)
+    await socket.hears(Connection.positioned)

@@ -1,0 +1,108 @@
+import asyncio
+import time
+
+import pytest
+from channels.layers import channel_layers, get_channel_layer
+
+from notifications import fanout
+from notifications.live import ears
+from notifications.wire.doorbell import Announced, Ended, unpack
+from notifications.wire.streams import Announcement
+from tests.notifications.live.life import note
+from tests.notifications.live.test_ears import Heard, redis_layers
+from tests.support.services import Valkey
+
+
+@pytest.fixture
+def own_valkey():
+    server = Valkey()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def on(settings):
+    """Use a Redis-compatible server for the layer, as `REDIS_URL` would."""
+
+    def use(url):
+        settings.CHANNEL_LAYERS = redis_layers(url)
+        channel_layers.backends.clear()
+
+    yield use
+    channel_layers.backends.clear()
+
+
+ANNOUNCEMENT = Announcement("e", 0, note(1))
+
+
+def test_the_own_hub_is_handed_the_message_itself(told):
+    fanout.announce([ANNOUNCEMENT])
+    assert told == [Announced(fanout.ORIGIN, [ANNOUNCEMENT])]
+    assert told[0].items[0] is ANNOUNCEMENT, "not a copy: it is spelled once for all sockets"
+
+
+def test_a_hub_that_stopped_listening_is_not_told():
+    heard = []
+    stop = fanout.listen(heard.append)
+    stop()
+    stop()
+    fanout.announce([ANNOUNCEMENT])
+    assert heard == []
+
+
+async def test_other_processes_hear_it_as_if_by_group_send(on, valkey):
+    on(valkey.url)
+    heard = Heard()
+    await ears.join("usher.u.7", heard)
+    await asyncio.sleep(0.2)  # SUBSCRIBE is not confirmed
+    await asyncio.to_thread(fanout.announce, [ANNOUNCEMENT])
+    await asyncio.to_thread(fanout.announce_end, "u.7", 3)
+    await heard.reaches(2)
+    assert [unpack(message) for _group, message in heard] == [
+        Announced(fanout.ORIGIN, [ANNOUNCEMENT]),
+        Ended(fanout.ORIGIN, "u.7", 3),
+    ]
+    assert fanout.state() == "ok"
+    await get_channel_layer().flush()
+
+
+@pytest.mark.parametrize("harm", ["kill", "pause"])
+def test_redis_away_or_hung_costs_little_and_fails_nobody(on, own_valkey, told, caplog, harm):
+    on(own_valkey.url)
+    fanout.announce([ANNOUNCEMENT])
+    getattr(own_valkey, harm)()
+    began = time.monotonic()
+    for _ in range(20):
+        fanout.announce([ANNOUNCEMENT])
+    assert time.monotonic() - began < 2, "the first waits for less than half a second, the others not at all"
+    assert len(told) == 21, "the own hub is told all the same"
+    assert sum("did not take" in message for message in caplog.messages) <= 3
+    assert fanout.state() == "degraded"
+    if harm == "pause":
+        own_valkey.resume()
+
+
+def test_it_heals_by_itself(on, own_valkey):
+    on(own_valkey.url)
+    own_valkey.kill()
+    fanout.announce([ANNOUNCEMENT])
+    own_valkey.restart()
+    assert fanout.state() == "ok"
+
+
+def test_the_in_memory_layer_has_nobody_else_to_tell():
+    assert fanout.state() == "in-memory"
+
+
+async def test_any_other_layer_is_used_through_its_own_interface(settings, monkeypatch):
+    sent = []
+
+    class OtherLayer:
+        async def group_send(self, group, message):
+            sent.append((group, message))
+
+    layer = OtherLayer()
+    monkeypatch.setattr(fanout, "get_channel_layer", lambda: layer)
+    await asyncio.to_thread(fanout.announce_end, "u.7", 3)
+    ((group, message),) = sent
+    assert (group, unpack(message)) == ("usher.u.7", Ended(fanout.ORIGIN, "u.7", 3))
