@@ -1,0 +1,214 @@
+"""The socket, on a real database and a real hub, with a list where the server would be."""
+
+import asyncio
+import json
+import logging
+
+import pytest
+
+from notifications import api
+from notifications.live import socket as socket_module
+from notifications.live.connection import Phase
+from notifications.live.hub import Hub
+from notifications.live.socket import Socket, limits
+from notifications.wire.closing import CloseCode
+from notifications.wire.native import NativeCodec
+from tickets.api import Unavailable, end_session, in_thread, issue, open_session
+
+
+class Server:
+    """Takes what is sent; can be told to be slow."""
+
+    def __init__(self):
+        self.messages = []
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def send(self, message):
+        await self.open.wait()
+        self.messages.append(message)
+
+    @property
+    def frames(self):
+        return [json.loads(message["text"]) for message in self.messages if message["type"] == "websocket.send"]
+
+    async def says(self, kind):
+        async with asyncio.timeout(10):
+            while not (found := [frame for frame in self.frames if frame["type"] == kind]):
+                await asyncio.sleep(0.005)
+        return found[-1]
+
+    async def closes(self):
+        async with asyncio.timeout(10):
+            while not self.messages or self.messages[-1]["type"] != "websocket.close":
+                await asyncio.sleep(0.005)
+        return self.messages[-1]["code"]
+
+
+@pytest.fixture
+async def hub(settings, transactional_db):
+    settings.NOTIFICATIONS = {"SYNC_SECONDS": 3600, "SWEEP_SECONDS": 3600}
+    hub = Hub.here()
+    yield hub
+    await hub.stop()
+
+
+@pytest.fixture
+def server():
+    return Server()
+
+
+@pytest.fixture
+async def socket(hub, server):
+    socket = Socket(hub=hub, codec=NativeCodec(), send=server.send, address="127.0.0.1")
+    yield socket
+    socket.release(None)
+
+
+@pytest.fixture
+async def session(ann, hub):
+    return await in_thread(open_session, ann, method="token")
+
+
+@pytest.fixture
+async def ticket(ann, session):
+    return (await in_thread(issue, user=ann, session_id=session)).ticket
+
+
+async def test_a_ticket_is_redeemed_and_welcomed(socket, server, ticket, ann):
+    socket.connect(ticket=ticket, since=None)
+    welcome = await server.says("welcome")
+    assert welcome["user"] == {"id": ann.pk, "username": "ann"}
+    assert socket.user_id == ann.pk
+
+
+async def test_a_notification_of_this_process_arrives(socket, server, ticket, ann):
+    socket.connect(ticket=ticket, since=None)
+    await server.says("welcome")
+    await api.anotify(ann, title="hi")
+    assert (await server.says("notification"))["title"] == "hi"
+
+
+async def test_a_replay_reads_the_log(socket, server, ticket, ann):
+    for number in range(3):
+        await api.anotify(ann, title=f"number {number}")
+    epoch = (await in_thread(api.store.ensure_stream, ann.pk)).epoch
+    socket.connect(ticket=ticket, since=f"{epoch}:1")
+    assert (await server.says("caught_up"))["cursor"] == 3
+    assert [frame["seq"] for frame in server.frames if frame["type"] == "notification"] == [2, 3]
+
+
+async def test_a_state_command_is_carried_out(socket, server, ticket, ann):
+    await api.anotify(ann, title="x")
+    socket.connect(ticket=ticket, since=None)
+    await server.says("welcome")
+    socket.receive('{"type":"state","state":"read","through":1,"ref":"r"}')
+    state = await server.says("state")
+    assert (state["ref"], state["unread"]) == ("r", 0)
+
+
+@pytest.mark.parametrize("ids", [["not-a-uuid"], ["00000000-0000-0000-0000-000000000001"]])
+async def test_a_state_command_on_what_is_not_ones_own(socket, server, ticket, ids):
+    socket.connect(ticket=ticket, since=None)
+    await server.says("welcome")
+    socket.receive(json.dumps({"type": "state", "state": "read", "ids": ids, "ref": "r"}))
+    error = await server.says("error")
+    assert (error["code"], error["ref"]) == ("not_found", "r")
+
+
+async def test_the_end_of_the_session_closes_it(socket, server, ticket, session):
+    socket.connect(ticket=ticket, since=None)
+    await server.says("welcome")
+    await in_thread(end_session, session)
+    assert await server.closes() == 4501
+    assert (await server.says("bye"))["reason"] == "logged_out"
+
+
+async def test_a_bad_ticket_closes_it(socket, server):
+    socket.connect(ticket="garbage", since=None)
+    assert await server.closes() == 4402
+
+
+async def test_frames_leave_in_order_and_one_at_a_time(socket, server, ticket):
+    server.open.clear()
+    socket.connect(ticket=ticket, since=None)
+    for number in range(20):
+        socket.receive(f'{{"type":"ping","ref":"{number}"}}')
+    socket.reject(CloseCode.FORBIDDEN)
+    server.open.set()
+    assert await server.closes() == 4507
+    assert [frame["type"] for frame in server.frames] == ["error"] * 20 + ["bye"]
+
+
+async def test_a_server_that_has_lost_the_peer_harms_nobody(hub, ann):
+    async def gone(message):
+        raise ConnectionResetError
+
+    socket = Socket(hub=hub, codec=NativeCodec(), send=gone, address=None)
+    socket.receive('{"type":"ping"}')
+    await asyncio.sleep(0.01)
+    socket.receive('{"type":"ping"}')
+    await asyncio.sleep(0.01)
+    socket.release(1006)
+
+
+async def test_timers_wake_the_connection(hub, server, settings):
+    settings.NOTIFICATIONS = {**settings.NOTIFICATIONS, "AUTHENTICATION_SECONDS": 0.05}
+    socket = Socket(hub=hub, codec=NativeCodec(), send=server.send, address=None)
+    socket.connect(ticket=None, since=None)
+    assert await server.closes() == 4408
+    socket.release(None)
+
+
+async def test_a_database_that_does_not_answer(socket, server, monkeypatch):
+    async def away(*args, **kwargs):
+        raise Unavailable
+
+    monkeypatch.setattr(socket_module, "aredeem", away)
+    socket.connect(ticket="x", since=None)
+    assert await server.closes() == 4413
+
+
+async def test_a_fault_of_ours_ends_this_connection_only_and_is_logged(socket, server, monkeypatch, caplog):
+    async def broken(*args, **kwargs):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(socket_module, "aredeem", broken)
+    with caplog.at_level(logging.ERROR):
+        socket.connect(ticket="x", since=None)
+        assert await server.closes() == 4413
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_releasing_gives_everything_back(hub, server, ticket, ann, caplog):
+    socket = Socket(hub=hub, codec=NativeCodec(), send=server.send, address="a")
+    socket.connect(ticket=ticket, since=None)
+    await server.says("welcome")
+    with caplog.at_level(logging.INFO):
+        socket.release(1001)
+        socket.release(1001)
+    assert socket.connection.phase is Phase.CLOSED
+    assert (hub._sockets, dict(hub._unauthenticated), hub._rooms) == (0, {}, {})
+    assert socket._timer is None
+    closing = [message for message in caplog.messages if message.startswith("close ")]
+    assert len(closing) == 1
+    assert f"user={ann.pk} code=1001 reason=client frames=1" in closing[0]
+    await api.anotify(ann, title="to nobody")
+    await asyncio.sleep(0.01)
+    assert [frame["type"] for frame in server.frames] == ["welcome"]
+
+
+async def test_releasing_in_the_middle_of_a_handshake(hub, server, ticket):
+    socket = Socket(hub=hub, codec=NativeCodec(), send=server.send, address="a")
+    socket.connect(ticket=ticket, since=None)
+    await asyncio.sleep(0)
+    socket.release(1006)
+    await asyncio.sleep(0.2)
+    assert server.messages == []
+    assert (hub._sockets, dict(hub._unauthenticated), hub._rooms) == (0, {}, {})
+
+
+def test_limits_are_those_of_the_settings(settings):
+    settings.NOTIFICATIONS = {"WINDOW": 5, "ON_EXPIRY": "close", "GRACE_SECONDS": 7}
+    found = limits()
+    assert (found.window, found.on_expiry, found.grace_seconds, found.ack_stall_seconds) == (5, "close", 7, 30.0)
