@@ -1,0 +1,76 @@
+"""Every row of these tables is followed by the same questions: is the worker still the same, is its log clean, was
+somebody honest beside it served all the while, and has no secret been written down?
+"""
+
+import re
+import sqlite3
+import weakref
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.bad_input import canary
+from tests.bad_input.canary import Canary
+from tests.support.client import Client
+from tests.support.servers import Server
+from tests.support.stack import Stack
+
+SERVED_WITHIN = 2.5
+"""Ten times what is promised to somebody beside a troublemaker."""
+
+_people: "weakref.WeakKeyDictionary[Server, dict[str, Canary]]" = weakref.WeakKeyDictionary()
+
+
+def person(server: Server, username: str) -> Canary:
+    """The same one each time."""
+    return _people.setdefault(server, {}).setdefault(username, Canary(server, username))
+
+
+@pytest.fixture
+def alice(site) -> Canary:
+    """Who misbehaves."""
+    return person(site.server, "alice")
+
+
+@pytest.fixture
+def service(site) -> Canary:
+    """Who may publish."""
+    return person(site.server, "service")
+
+
+async def served(socket: Client, service: Canary) -> None:
+    """The honest socket hears, in time, what is said to its person."""
+    said = await service.post(
+        "/api/notifications/", {"user": socket.welcome["user"]["username"], "title": "still here"}
+    )
+    assert said.status_code == 201, said.text
+    await socket.expect("notification", timeout=SERVED_WITHIN, id=said.json()["id"])
+
+
+@pytest.fixture
+async def beside(site, service) -> AsyncIterator[Client]:
+    """Somebody honest on the same server: open before, served after, and welcome again."""
+    server, before = site.server, site.server.log_size()
+    pid, demo = server.pid, person(site.server, "demo")
+    async with demo.connect() as socket:
+        await socket.expect("welcome")
+        yield socket
+        await served(socket, service)
+    async with demo.connect() as again:
+        await again.expect("welcome", timeout=SERVED_WITHIN)
+    assert (server.pid, server.returncode) == (pid, None)
+    said = server.log_since(before)
+    assert not re.search(r'" 5\d\d\b', said), f"a 5xx:\n{said}"
+    assert "1011" not in said, f"a 1011:\n{said}"
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _no_secret_is_written_down() -> Iterator[None]:
+    yield
+    assert not canary.spilled(), "\n".join(canary.spilled())
+
+
+def database(stack: Stack) -> sqlite3.Connection:
+    """The embedded site's own database, from outside; close it."""
+    path = stack.env["DATABASE_URL"].removeprefix("sqlite:///")
+    return sqlite3.connect(path, timeout=20, isolation_level=None)
