@@ -1,7 +1,7 @@
 """Follow your notifications in a terminal:  python docs/client.py http://127.0.0.1:8000 demo demo
 
-All that a client needs, with nothing but `websockets`: a token, a fresh ticket for every socket, acks, a re-authentication
-when the server asks for one, and the position to resume from when the socket closes.
+All that a client needs, with nothing but `websockets`: a token, a fresh ticket for every socket, acks, a new ticket
+when the server asks to re-authenticate, and the position to resume from when the socket closes.
 """
 
 import asyncio
@@ -11,63 +11,64 @@ import sys
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
+from websockets import WebSocketException, connect
 
 
 class Account:
     def __init__(self, site, username, password):
         self.site = site
-        self.tokens = self.call("/api/token/", {"username": username, "password": password})
+        self.tokens = self.post("/api/token/", {"username": username, "password": password})
 
-    def call(self, path, body, headers=None):
-        headers = {"Content-Type": "application/json", **(headers or {})}
-        with urlopen(Request(self.site + path, json.dumps(body).encode(), headers)) as answer:  # noqa: S310
+    def post(self, path, body, token=None):
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        with urlopen(Request(self.site + path, json.dumps(body).encode(), headers)) as answer:
             return json.load(answer)
 
     def ticket(self):
         try:
-            return self.call("/api/tickets/", {}, {"Authorization": "Bearer " + self.tokens["access"]})
+            return self.post("/api/tickets/", {}, self.tokens["access"])
         except HTTPError as error:
             if error.code != 401:
                 raise
-        self.tokens = self.call("/api/token/refresh/", {"refresh": self.tokens["refresh"]})
-        return self.call("/api/tickets/", {}, {"Authorization": "Bearer " + self.tokens["access"]})
+        self.tokens = self.post("/api/token/refresh/", {"refresh": self.tokens["refresh"]})
+        return self.post("/api/tickets/", {}, self.tokens["access"])
+
+
+async def follow_once(account, position, show):
+    ticket = await asyncio.to_thread(account.ticket)
+    url = ticket["url"] + (f"?since={position['epoch']}:{position['seq']}" if position else "")
+    bye = {"reconnect": True, "retry_after_ms": 0}  # a close without a word means: come back
+    async with connect(url, subprotocols=ticket["protocols"]) as socket:
+        async for frame in (json.loads(text) async for text in socket):
+            show(frame)
+            match frame:
+                case {"type": "welcome", "epoch": epoch, "cursor": seq} | {
+                    "type": "reset",
+                    "epoch": epoch,
+                    "head": seq,
+                }:
+                    position.update(epoch=epoch, seq=seq)  # after a reset GET /api/notifications/ has what was missed
+                case {"type": "notification", "seq": int(seq)}:
+                    position["seq"] = seq
+                    await socket.send(json.dumps({"type": "ack", "seq": seq}))
+                case {"type": "skipped", "through": seq}:
+                    position["seq"] = seq
+                case {"type": "reauth_required"}:
+                    fresh = await asyncio.to_thread(account.ticket)
+                    await socket.send(json.dumps({"type": "reauth", "ticket": fresh["ticket"]}))
+                case {"type": "bye"}:
+                    bye = frame
+    return bye
 
 
 async def follow(account, show):
-    position, tries = "", 0
-    while True:
-        bye = {"reconnect": True, "retry_after_ms": 0}  # a close without a word: come back
+    position, bye = {}, {"reconnect": True}
+    while bye["reconnect"]:
         try:
-            ticket = await asyncio.to_thread(account.ticket)
-            url = ticket["url"] + (f"?since={position}" if position else "")
-            async with connect(url, subprotocols=ticket["protocols"]) as socket:
-                async for text in socket:
-                    frame = json.loads(text)
-                    show(frame)
-                    match frame["type"]:
-                        case "welcome":
-                            epoch, tries = frame["epoch"], 0
-                            position = f"{epoch}:{frame['cursor']}"
-                        case "notification" if frame["seq"] is not None:
-                            position = f"{epoch}:{frame['seq']}"
-                            await socket.send(json.dumps({"type": "ack", "seq": frame["seq"]}))
-                        case "skipped":
-                            position = f"{epoch}:{frame['through']}"
-                        case "reset":  # fetch GET /api/notifications/ here; live goes on after the head
-                            epoch, position = frame["epoch"], f"{frame['epoch']}:{frame['head']}"
-                        case "reauth_required":
-                            fresh = await asyncio.to_thread(account.ticket)
-                            await socket.send(json.dumps({"type": "reauth", "ticket": fresh["ticket"]}))
-                        case "bye":
-                            bye = frame
+            bye = await follow_once(account, position, show)
         except (OSError, WebSocketException) as error:
             show({"type": "offline", "because": str(error)})
-        if not bye["reconnect"]:
-            return
-        tries += 1
-        await asyncio.sleep(bye["retry_after_ms"] / 1000 + random.uniform(0, min(20, 0.5 * 2**tries)))  # noqa: S311
+        await asyncio.sleep(bye.get("retry_after_ms", 0) / 1000 + random.uniform(0.1, 2))
 
 
 if __name__ == "__main__":
