@@ -294,6 +294,8 @@ LOGGING = {
     "loggers": {
         "tickets": {"level": "INFO"},
         "notifications": {"level": "INFO"},
+        "django": {"level": "INFO"},  # named, so that Django's own console handler does not say everything twice
+        "daphne.server": {"level": "WARNING"},
         # A refused request is an answer, not a warning to wake somebody for.
         "django.request": {"level": "ERROR"},
     },
