@@ -57,10 +57,11 @@ class NotificationConsumer(AsyncConsumer):
         if not admission.origin_ok or not hub.admits(admission.address):
             await self.base_send({"type": "websocket.close"})  # before accept: a bare 403
             return
+        # Before anything is awaited: it takes its place among the sockets that were just counted.
+        self.socket = Socket(hub=hub, codec=_native, send=self.base_send, address=admission.address)
         speaks = _native.subprotocol in admission.subprotocols
         # Accepted even if it will be refused: only then can a browser read why.
         await self.base_send({"type": "websocket.accept", "subprotocol": _native.subprotocol if speaks else None})
-        self.socket = Socket(hub=hub, codec=_native, send=self.base_send, address=admission.address)
         refusal = _refusal(admission, speaks)
         if refusal:
             self.socket.reject(refusal)

@@ -56,7 +56,7 @@ def limits() -> Limits:
 
 
 class Socket:
-    """One accepted WebSocket. `release()` must be called when it is over, however it ended."""
+    """One WebSocket that is let in. `release()` must be called when it is over, however it ended."""
 
     def __init__(self, *, hub: Hub, codec: Codec, send: AsgiSend, address: str | None) -> None:
         self._hub = hub
