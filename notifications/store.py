@@ -299,7 +299,9 @@ def insert(row: Notification, *, now: datetime) -> Notification:
         return row
     while True:
         Notification.objects.bulk_create([row], ignore_conflicts=True)
-        taken = Notification.objects.get(dedup=row.dedup)
+        taken = Notification.objects.filter(dedup=row.dedup).first()
+        if taken is None:
+            continue  # it was a day old, and another writer of the same dedup, or a prune, freed it between the two
         if taken.pk == row.pk or taken.created_at > now - DEDUP_LIFE:
             return taken
         Notification.objects.filter(pk=taken.pk, dedup=row.dedup).update(dedup=None)
