@@ -1,5 +1,9 @@
+import re
+from datetime import UTC
 from typing import Any
+from uuid import UUID
 
+from django.http import QueryDict
 from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
@@ -15,15 +19,32 @@ RECIPIENTS = 500
 STATES = list(StateName.__args__)  # type: ignore[attr-defined]
 
 
+class DigitsField(serializers.IntegerField):
+    """A number in a query string: digits and nothing else that Python would read as one ("+1", "1_0", "1.0", "١")."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not re.fullmatch("[0-9]+", data):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class ListQuery(StrictSerializer):
     """The query string of the list. `limit` above the greatest is brought down to it, everything else must be right."""
 
-    after = serializers.IntegerField(min_value=0, max_value=GREATEST_INTEGER, required=False)
-    before = serializers.IntegerField(min_value=0, max_value=GREATEST_INTEGER, required=False)
+    after = DigitsField(min_value=0, max_value=GREATEST_INTEGER, required=False)
+    before = DigitsField(min_value=0, max_value=GREATEST_INTEGER, required=False)
     unread = serializers.BooleanField(default=False)
     archived = serializers.BooleanField(default=False)
     search = StrictCharField(max_length=200, required=False, allow_blank=True)
-    limit = serializers.IntegerField(min_value=1, default=50)
+    limit = DigitsField(min_value=1, default=50)
+
+    @classmethod
+    def of(cls, params: QueryDict) -> "ListQuery":
+        """Of what was sent: a parameter that comes twice says two things, and none of them is meant."""
+        twice = [name for name, values in params.lists() if len(values) > 1]
+        if twice:
+            raise serializers.ValidationError({name[:100]: ["Comes more than once."] for name in twice})
+        return cls(data=params.dict())
 
     def validate_limit(self, value: int) -> int:
         return min(value, LIST_LIMIT)
@@ -64,11 +85,20 @@ class ListSerializer(serializers.Serializer[Any]):
     )
 
 
+class StrictUUIDField(serializers.UUIDField):
+    """A UUID as text: REST framework would take 1 and true for one."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
 class StateSerializer(StrictSerializer):
     """Exactly one of `ids` and `through`."""
 
     state = serializers.ChoiceField(choices=STATES)
-    ids = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=STATE_IDS, required=False)
+    ids = serializers.ListField(child=StrictUUIDField(), min_length=1, max_length=STATE_IDS, required=False)
     through = StrictIntegerField(min_value=0, max_value=GREATEST_INTEGER, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -108,11 +138,13 @@ class PublishSerializer(StrictSerializer):
     expires_at = AnythingField(required=False, allow_null=True, help_text="date and time with time zone")
 
     def validate_expires_at(self, value: Any) -> Any:
+        """The moment it spells, in UTC, so that one moment in two spellings is one idempotent call; else as it came."""
         if not isinstance(value, str):
             return value
         try:
-            return parse_datetime(value) or value
-        except ValueError:
+            moment = parse_datetime(value)
+            return moment.astimezone(UTC) if moment and moment.tzinfo else value
+        except (ValueError, OverflowError):  # the first and the last day have no UTC in every time zone
             return value
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -128,4 +160,4 @@ class PublishedSerializer(serializers.Serializer[Any]):
 
 
 class PublishedManySerializer(serializers.Serializer[Any]):
-    results = PublishedSerializer(many=True, help_text="in the order of `users`")
+    results = PublishedSerializer(many=True, help_text="one for each of `users`, in their order")

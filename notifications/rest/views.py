@@ -44,7 +44,7 @@ class NotificationsView(StrictView):
         responses={200: ListSerializer, **described(400, 401, 503)},
     )
     def get(self, request: Request) -> Response:
-        query = ListQuery(data=request.query_params.dict())
+        query = ListQuery.of(request.query_params)
         query.is_valid(raise_exception=True)
         wanted = query.validated_data
         now = timezone.now()
@@ -118,7 +118,7 @@ def _people(names: list[str]) -> list[Any]:
             detail="Somebody of this name does not exist; nobody was told.",
             errors={"users": [name[:100] for name in unknown]},
         )
-    return [found[name] for name in dict.fromkeys(names)]
+    return [found[name] for name in names]
 
 
 def _content(said: dict[str, Any]) -> Content:
@@ -134,17 +134,20 @@ def _invalid(error: api.InvalidContent) -> Problem:
 
 
 def _publish(people: list[Any], what: Content, request: Request) -> list[Notification]:
+    """One notification for each of these keys, in their order; who is named twice is told once."""
     key = request.headers.get("Idempotency-Key")
     try:
         with transaction.atomic():  # all or nobody; numbered and told after the commit
-            return [
-                api.publish(user_id, what, idempotency_key=key, caller=f"rest:{request.user.pk}")
-                for user_id in sorted(people)  # one order, so that two calls with the same keys cannot wait in a circle
-            ]
+            written = {
+                user_id: api.publish(user_id, what, idempotency_key=key, caller=f"rest:{request.user.pk}")
+                # One order, so that two calls with the same keys cannot wait for each other in a circle.
+                for user_id in sorted(set(people))
+            }
     except api.InvalidContent as error:  # the key
         raise _invalid(error) from error
     except api.IdempotencyConflict as error:
         raise Problem(status=409, code="idempotency_conflict", detail=str(error)) from error
+    return [written[user_id] for user_id in people]
 
 
 class StateView(StrictView):
