@@ -254,7 +254,7 @@ class Connection:
             return self._bye(steps, _code_for(session.reason))
         position = opening.position
         self.phase = Phase.OPEN
-        self._fence = self._met_fence = position.fence
+        self._fence = position.fence
         self._state_version = position.state_version
         stream = _Stream(position.stream, position.epoch, cursor=position.head, head=position.head)
         self._streams[position.stream] = stream
@@ -263,7 +263,9 @@ class Connection:
         if reason:
             self._send(steps, _reset(reason, position))
         self._hear_early(stream)
-        self._note_fence(steps, self._met_fence)
+        # What was heard since the group was joined may be newer than what was read: also a fence, also a state.
+        self._note_fence(steps, max(self._met_fence, position.fence))
+        self._say_changes(steps)
         self._advance(steps, now)
         return steps
 
@@ -439,8 +441,8 @@ class Connection:
     def changed(self, change: Change, now: float) -> list[Step]:
         """This or another device set the state of notifications."""
         steps = self._due(now)
-        if self.phase not in (Phase.OPEN, Phase.REAUTH_REQUIRED):
-            return steps  # before `welcome` its counts will be newer; after `bye` nothing is said
+        if self.phase is Phase.CLOSED:
+            return steps
         self._note_fence(steps, change.fence)
         self._changes.append(change.event)
         self._say_changes(steps)

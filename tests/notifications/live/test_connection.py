@@ -643,6 +643,31 @@ def test_a_fence_met_before_welcome_is_checked(life):
     assert Check(life.session) in life.asked
 
 
+def test_an_end_that_is_told_before_welcome_is_not_forgotten(life):
+    """The stream and the session were read, then the session ended and that was told, then the answer arrived."""
+    life.do(life.connection.connected(ticket="t", since=None, now=life.now))
+    life.taken(Redeem)
+    life.do(life.connection.redeemed(life.grant(), life.now))
+    life.taken(Open)
+    life.do(life.connection.fenced(1, life.now))
+    life.open()
+    assert life.asked == [Check(life.session)]
+    life.session_reason = EndReason.LOGGED_OUT
+    life.answer()
+    assert life.heard() == ["welcome", "bye 4501"]
+
+
+def test_a_state_that_changes_before_welcome_is_not_forgotten(life):
+    life.do(life.connection.connected(ticket="t", since=None, now=life.now))
+    life.taken(Redeem)
+    life.do(life.connection.redeemed(life.grant(), life.now))
+    life.taken(Open)
+    life.changed(1).changed(2)
+    life.state_version = 1  # what was read knows the first
+    life.open()
+    assert life.heard() == ["welcome", "state 2"]
+
+
 def test_the_end_of_a_session_that_was_just_moved_to_is_not_missed(open_life):
     """The other session's ticket was redeemed, then that session ended, then the old one was read under that fence."""
     other = uuid4()
