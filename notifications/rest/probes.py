@@ -3,7 +3,8 @@
 import functools
 from typing import Any
 
-from django.db import DatabaseError, connection
+from django.db import Error as DatabaseError
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
@@ -24,25 +25,21 @@ async def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Whether this process should be sent traffic. A lost layer is degraded and still ready: the sync delivers."""
-    database = _database()
-    migrations = _migrations() if database == "ok" else "unknown"
-    layer = "degraded" if "degraded" in (fanout.state(), Hub.state()) else fanout.state()
+    database, migrations = _database()
+    layer = "degraded" if Hub.state() == "degraded" else fanout.state()
     ready = database == "ok" and migrations == "ok"
     answer = {"database": database, "migrations": migrations, "layer": layer, "draining": False}
     return JsonResponse(answer, status=200 if ready else 503, headers={"Cache-Control": "no-store"})
 
 
-def _database() -> str:
+def _database() -> tuple[str, str]:
+    """How the database is, and its migrations. It may go away between the two questions as well."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
+        return "ok", "ok" if _migrated() else "pending"
     except DatabaseError:
-        return "unavailable"
-    return "ok"
-
-
-def _migrations() -> str:
-    return "ok" if _migrated() else "pending"
+        return "unavailable", "unknown"
 
 
 def _migrated() -> bool:
