@@ -35,6 +35,7 @@ from .steps import Check, Close, Load, Mark, Open, Redeem, Send, Step
 logger = logging.getLogger("notifications.socket")
 
 T = TypeVar("T")
+S = TypeVar("S")
 AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -131,15 +132,15 @@ class Socket:
                     self._queue({"type": "websocket.close", "code": int(code), "reason": code.reason})
                     self._leave()
                 case Redeem():
-                    self._spawn(self._redeem(step))
+                    self._spawn(self._redeem, step)
                 case Open():
-                    self._spawn(self._open(step))
+                    self._spawn(self._open, step)
                 case Load():
-                    self._spawn(self._load(step))
+                    self._spawn(self._load, step)
                 case Check():
-                    self._spawn(self._check(step))
+                    self._spawn(self._check, step)
                 case Mark():
-                    self._spawn(self._mark(step))
+                    self._spawn(self._mark, step)
         self._set_timer()
 
     async def _redeem(self, step: Redeem) -> None:
@@ -222,14 +223,15 @@ class Socket:
 
     # --- Tasks, frames, time ---
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(self._guarded(work))
+    def _spawn(self, work: Callable[[S], Coroutine[Any, Any, None]], step: S) -> None:
+        task = self._loop.create_task(self._guarded(work, step))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Callable[[S], Coroutine[Any, Any, None]], step: S) -> None:
         try:
-            await work
+            # Called here and not before: a task that is cancelled before its first step would leave it never awaited.
+            await work(step)
         except Exception:  # a fault of ours: said in the log, and to the client as what it is, temporary
             logger.exception("connection %s failed", self.connection.name)
             self.fail()
