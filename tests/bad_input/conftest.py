@@ -2,10 +2,12 @@
 somebody honest beside it served all the while, and has no secret been written down?
 """
 
+import asyncio
 import re
 import sqlite3
+import time
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -36,6 +38,14 @@ def alice(site) -> Canary:
 def service(site) -> Canary:
     """Who may publish."""
     return person(site.server, "service")
+
+
+async def until(ask: Callable[[], bool], what: str, timeout: float = 5) -> None:
+    """Until the answer is yes, leaving the event loop to the sockets of the test meanwhile."""
+    deadline = time.monotonic() + timeout
+    while not ask():
+        assert time.monotonic() < deadline, f"no {what} within {timeout:g} s"
+        await asyncio.sleep(0.01)
 
 
 async def served(socket: Client, service: Canary) -> None:

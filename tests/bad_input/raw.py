@@ -178,6 +178,8 @@ class Raw:
 
     async def __aexit__(self, *exc: object) -> None:
         self.cut()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
 
 
 def _bytes(text: str | bytes) -> bytes:
