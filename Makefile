@@ -21,6 +21,19 @@ PRODUCTION = DEBUG=0 SECRET_KEY="$(RANDOM_KEY)" JWT_SIGNING_KEY="$(RANDOM_KEY)" 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# In development Django answers to loopback names only. Where others are to reach the site it needs the names they call
+# it by: the one it is served on or, on all addresses (0.0.0.0, [::]), this machine's. Not "*": then any page could be
+# pointed here by its DNS and read what it likes. Who names ALLOWED_HOSTS, in the environment or in .env, is believed.
+LOOPBACK := localhost 127.0.0.1 [::1]
+ALL_ADDRESSES := 0.0.0.0 [::]
+OWN_NAMES = $(shell uname -n; hostname -I 2>/dev/null | tr ' ' '\n' | grep -v :)
+EMPTY :=
+COMMA := ,
+NAMES = $(LOOPBACK) $(HOST) $(if $(filter $(ALL_ADDRESSES),$(HOST)),$(OWN_NAMES))
+ifeq ($(filter $(LOOPBACK),$(HOST))$(shell grep -s '^ *ALLOWED_HOSTS *=' .env),)
+run: export ALLOWED_HOSTS ?= $(subst $(EMPTY) $(EMPTY),$(COMMA),$(strip $(NAMES)))
+endif
+
 run: $(RUNTIME) ## serve a demo site on http://127.0.0.1:8000 (HOST= and PORT= change it); Ctrl-C ends it
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(BIN)/python manage.py demo --host "$(HOST)"
