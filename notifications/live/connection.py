@@ -264,7 +264,7 @@ class Connection:
             self._send(steps, _reset(reason, position))
         self._hear_early(stream)
         # What was heard since the group was joined may be newer than what was read: also a fence, also a state.
-        self._note_fence(steps, max(self._met_fence, position.fence))
+        self._note_fence(steps, position.fence)
         self._say_changes(steps)
         self._advance(steps, now)
         return steps
@@ -488,7 +488,7 @@ class Connection:
             self._note_fence(steps, announcement.fence)
         self._learn(stream, announcement.epoch, announcement.seq)
         is_next = announcement.seq == stream.cursor + 1 and announcement.epoch == stream.epoch
-        if is_next and self._deliverable and not stream.loading and stream.replay_to is None and self._room > 0:
+        if is_next and self._deliverable and self._room > 0:
             self._say(steps, stream, announcement.event)
         elif stream.behind:
             self._advance(steps, now)
@@ -594,11 +594,10 @@ class Connection:
         stream.head = max(stream.head, position.head)
         for event in page.events:
             if event.seq is None or event.seq <= stream.cursor:
-                continue
+                continue  # said meanwhile, by an announcement
             if self._room <= 0:
                 return
             self._skip(steps, stream, event.seq - 1)
-            self._catch_up(steps, stream)
             self._say(steps, stream, event)
         self._skip(steps, stream, page.through)
 
@@ -607,6 +606,7 @@ class Connection:
         seq = event.seq
         if seq is None:
             raise ValueError("a transient push has no place in a stream")
+        self._catch_up(steps, stream)
         if stream.replay_to is not None and seq <= stream.replay_to:
             event = event.as_replay()
         self._send(steps, event)

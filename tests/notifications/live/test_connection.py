@@ -683,6 +683,26 @@ def test_the_end_of_a_session_that_was_just_moved_to_is_not_missed(open_life):
     assert open_life.heard() == ["reauthenticated"]
 
 
+def test_the_answer_about_a_session_that_was_left_proves_nothing_about_the_new_one(open_life):
+    old, other = open_life.session_state(), uuid4()
+    open_life.says(Reauth(ticket="t"))
+    open_life.taken(Redeem)
+    open_life.fence = 1
+    open_life.publish()
+    assert open_life.taken(Check) == Check(old.session_id)
+    open_life.do(open_life.connection.redeemed(open_life.grant(session=other), open_life.now))
+    open_life.do(open_life.connection.check_answered(old, open_life.now))
+    assert open_life.taken(Check) == Check(other)
+    assert open_life.heard() == ["reauthenticated"]
+
+
+def test_a_session_that_was_shortened_ends_the_grant_sooner(open_life):
+    state = replace(open_life.session_state(), expires_at=open_life.now + 10)
+    open_life.do(open_life.connection.checked(state, open_life.now))
+    open_life.after(10)
+    assert open_life.heard() == ["reauth_required"]
+
+
 def test_a_session_that_cannot_be_read_is_asked_for_again_and_nothing_is_said_meanwhile(open_life):
     open_life.fence = 1
     open_life.publish()

@@ -39,7 +39,17 @@ class Walk:
     def step(self):
         life = self.life
         action = self.random.choice(
-            [self.publish, self.publish, self.lose, self.sync, self.read, self.read, self.arrive, self.arrive]
+            [
+                self.publish,
+                self.publish,
+                self.lose,
+                self.repeat,
+                self.sync,
+                self.read,
+                self.read,
+                self.arrive,
+                self.arrive,
+            ]
             + [self.ack, self.wait, self.reauth, self.fence, self.hide, self.mark, self.change, self.prune]
             + ([self.end] if self.random.random() < 0.03 else [])
         )
@@ -54,6 +64,12 @@ class Walk:
 
     def lose(self):
         self.life.publish(heard=False)
+
+    def repeat(self):
+        """An announcement that comes late or twice, with the fence of its time."""
+        if self.life.head and self.ended_at is None:
+            first = max(1, (self.position or 0) - 2)
+            self.life.announce(self.random.randrange(first, self.life.head + 1) if first <= self.life.head else 1)
 
     def sync(self):
         self.life.sync()
