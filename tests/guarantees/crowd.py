@@ -4,7 +4,7 @@ The test:
 
     answers = run(stack, "tests.guarantees.redeeming", "race", processes=3, threads=32, tickets=[…])
 
-The module, run once a process as `python -m`:
+The module, run as `python -m`:
 
     def race(part):
         return part.in_threads(lambda thread: […])
@@ -19,6 +19,7 @@ Nothing here relies on luck or on the clock: `part.meet()` is passed by no proce
 import json
 import mmap
 import os
+import signal
 import sys
 import threading
 import time
@@ -43,22 +44,14 @@ PATIENCE = float(os.environ.get("CROWD_PATIENCE", "60"))
 class Crowd:
     """Processes that were started and whose answers are wanted later."""
 
-    def __init__(self, processes: Sequence[Process], answers: Sequence[Path]) -> None:
-        self.processes = processes
+    def __init__(self, process: Process, answers: Sequence[Path]) -> None:
+        self.process = process
         self._answers = answers
 
     def answers(self, timeout: float = 100) -> list[Any]:
-        """What each process returned, in order of their numbers. The first that fails ends the wait."""
-
-        def ended() -> bool:
-            codes = [process.returncode for process in self.processes]
-            return None not in codes or any(codes)
-
-        wait_until(ended, timeout=timeout, what="end of the crowd")
-        for process in self.processes:
-            assert process.returncode in (0, None), (
-                f"a worker ended with {process.returncode}:\n{process.log()[-8000:]}"
-            )
+        """What each process returned, in order of their numbers."""
+        wait_until(lambda: self.process.returncode is not None, timeout=timeout, what="end of the crowd")
+        assert self.process.returncode == 0, f"a worker failed:\n{self.process.log()[-8000:]}"
         return [json.loads(answer.read_text()) for answer in self._answers]
 
 
@@ -77,13 +70,13 @@ def start(stack: Stack, module: str, task: str, *, processes: int = 1, threads: 
         }
         for number in range(processes)
     ]
-    answers = [ground.with_suffix(f".{number}.json") for number in range(processes)]
     files = [ground.with_suffix(f".{number}.plan") for number in range(processes)]
     for place, file in zip(places, files, strict=True):
         file.write_text(json.dumps(place))
     # Each thread has a connection of its own; that a pool is smaller than the crowd is not what is tested here.
     env = {"TICKETS_DATABASE_THREADS": str(threads)}
-    return Crowd([stack.script(module, str(file), env=env) for file in files], answers)
+    process = stack.script(module, *map(str, files), env=env)
+    return Crowd(process, [file.with_suffix(".json") for file in files])
 
 
 def run(stack: Stack, module: str, task: str, *, timeout: float = 100, **how: Any) -> list[Any]:
@@ -143,14 +136,42 @@ class Part:
 
 
 def take_part(*tasks: Callable[[Part], Any]) -> None:
-    """The main program of a module: do what the file named on the command line says and leave the answer beside it."""
-    file = Path(sys.argv[1])
-    place = json.loads(file.read_text())
+    """The main program of a module: a process for each file named on the command line, which does what the file says
+    and leaves its answer beside it. They are forks, since loading Django takes longer than most of what they do."""
     django.setup()
+    forks: set[int] = set()
+
+    def end_all(*_: object) -> None:
+        for fork in forks:
+            os.kill(fork, signal.SIGKILL)
+
+    signal.signal(signal.SIGTERM, end_all)
+    for file in map(Path, sys.argv[1:]):
+        fork = os.fork()
+        if not fork:
+            os._exit(_take_part(tasks, file))
+        forks.add(fork)
+    failed = False
+    while forks:
+        fork, status = os.wait()
+        forks.discard(fork)
+        if status and not failed:
+            failed = True
+            end_all()  # the others would only wait for this one
+    raise SystemExit(failed)
+
+
+def _take_part(tasks: Sequence[Callable[[Part], Any]], file: Path) -> int:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    place = json.loads(file.read_text())
     (task,) = (task for task in tasks if task.__name__ == place["task"])
     try:
         answer = task(Part(place))
+        file.with_suffix(".json").write_text(json.dumps(answer))
     except BaseException:
         traceback.print_exc()
-        raise SystemExit(1) from None
-    file.with_suffix(".json").write_text(json.dumps(answer))
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
