@@ -58,20 +58,26 @@ async def served(socket: Client, service: Canary) -> None:
 
 
 @pytest.fixture
-async def beside(site, service) -> AsyncIterator[Client]:
+def unharmed(site) -> Iterator[None]:
+    """The worker is the same afterwards, and has said nothing of an error of its own; `site` looks for tracebacks."""
+    server, before, pid = site.server, site.server.log_size(), site.server.pid
+    yield
+    assert (server.pid, server.returncode) == (pid, None)
+    said = server.log_since(before)
+    assert not re.search(r'" 5\d\d\b', said), f"a 5xx:\n{said}"
+    assert "code=1011" not in said, f"a 1011:\n{said}"
+
+
+@pytest.fixture
+async def beside(site, service, unharmed) -> AsyncIterator[Client]:
     """Somebody honest on the same server: open before, served after, and welcome again."""
-    server, before = site.server, site.server.log_size()
-    pid, demo = server.pid, person(site.server, "demo")
+    demo = person(site.server, "demo")
     async with demo.connect() as socket:
         await socket.expect("welcome")
         yield socket
         await served(socket, service)
     async with demo.connect() as again:
         await again.expect("welcome", timeout=SERVED_WITHIN)
-    assert (server.pid, server.returncode) == (pid, None)
-    said = server.log_since(before)
-    assert not re.search(r'" 5\d\d\b', said), f"a 5xx:\n{said}"
-    assert "1011" not in said, f"a 1011:\n{said}"
 
 
 @pytest.fixture(scope="package", autouse=True)
