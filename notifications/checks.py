@@ -1,5 +1,6 @@
 """System checks of `settings.NOTIFICATIONS` and of what this room stands on. Each id has a test that trips it."""
 
+from math import inf
 from typing import Any
 
 from django.core import checks
@@ -26,7 +27,9 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         )
     for name in _NAMES:
         value = getattr(conf, name)
-        if name != "ON_EXPIRY" and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+        if name != "ON_EXPIRY" and (
+            isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf
+        ):
             found.append(
                 Error(
                     f"NOTIFICATIONS[{name!r}] is {value!r}.",

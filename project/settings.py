@@ -275,6 +275,8 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 if not DEBUG:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+    # Probes come from inside, over plain HTTP.
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -289,9 +291,14 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "handlers": {
+        "null": {"class": "logging.NullHandler"},
+        "console": {"class": "logging.StreamHandler", "formatter": "plain"},
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
+        # A foreign Host is answered 400; strangers shall not write tracebacks into the log.
+        "django.security.DisallowedHost": {"handlers": ["null"], "propagate": False},
         "tickets": {"level": "INFO"},
         "notifications": {"level": "INFO"},
         "django": {"level": "INFO"},  # named, so that Django's own console handler does not say everything twice

@@ -1,6 +1,8 @@
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from tickets.rest import NowhereView
 
 urlpatterns = [
     path("admin/", admin.site.urls),
@@ -8,5 +10,6 @@ urlpatterns = [
     path("api/", include("notifications.rest.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    re_path("^api/", NowhereView.as_view()),
     path("", include("notifications.rest.probe_urls")),
 ]

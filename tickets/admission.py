@@ -77,6 +77,12 @@ def caller_of(request: HttpRequest) -> network.Caller:
     )
 
 
+def socket_url(request: HttpRequest) -> str:
+    """Where the socket is, as this caller reaches it."""
+    scheme = "wss" if caller_of(request).secure else "ws"
+    return f"{scheme}://{request.get_host()}{conf.SOCKET_PATH}"
+
+
 def _caller_of_scope(scope: Scope) -> network.Caller:
     client = scope.get("client")
     return network.find_caller(

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.db import Error as DatabaseError
 
-from tickets.admission import SCOPE_KEY, Admission, Door, admit
+from tickets.admission import SCOPE_KEY, Admission, Door, admit, socket_url
 from tickets.conf import conf
 from tickets.grants import (
     EndReason,
@@ -59,6 +59,7 @@ __all__ = [
     "open_session",
     "redeem",
     "revoke",
+    "socket_url",
 ]
 
 P = ParamSpec("P")

@@ -11,7 +11,7 @@ from functools import singledispatch
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions, serializers
@@ -23,6 +23,7 @@ from tickets.parsing import LARGEST_BODY, StrictJSONParser, parse_json, too_larg
 from tickets.problems import Problem
 
 __all__ = [
+    "NowhereView",
     "Problem",
     "ProblemSerializer",
     "StrictBooleanField",
@@ -103,6 +104,12 @@ def _(exc: PermissionDenied) -> Problem:
 
 
 @_as_problem.register
+def _(exc: SuspiciousOperation) -> Problem:
+    # Thousands of parameters, a malformed Host: Django would log each with a traceback.
+    return Problem(status=400, code="bad_request", detail="The request is malformed.")
+
+
+@_as_problem.register
 def _(exc: RateLimited) -> Problem:
     detail = "Too many requests; try again later."
     return Problem(status=429, code="rate_limited", detail=detail, headers=_retry_after(exc.retry_after))
@@ -170,6 +177,17 @@ class StrictView(APIView):
         response = super().finalize_response(request, response, *args, **kwargs)
         response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+
+class NowhereView(StrictView):
+    """For every path of the API that is none: a problem document, whatever the method and whoever asks."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    schema = None
+
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        raise Http404
 
 
 def _check_framing(meta: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tickets import audit, tokens
-from tickets.admission import caller_of
+from tickets.admission import caller_of, socket_url
 from tickets.allowance import spend
 from tickets.conf import conf
 from tickets.django_sessions import lazy_session
@@ -53,7 +53,7 @@ class TicketView(StrictView):
             "expires_in": issued.expires_in,
             "expires_at": issued.expires_at,
             "session_expires_at": issued.session_expires_at,
-            "url": f"{'wss' if caller.secure else 'ws'}://{request.get_host()}{conf.SOCKET_PATH}",
+            "url": socket_url(request._request),
             "protocols": [conf.PROTOCOLS[0], TICKET_PREFIX + issued.ticket],
         }
         return Response(TicketSerializer(answer).data, status=201)

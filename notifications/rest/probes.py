@@ -10,10 +10,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from tickets.api import socket_url
+
 from .. import fanout
 from ..conf import conf
 from ..live.hub import Hub
-from ..live.routing import SOCKET_PATH
 from ..wire.native import FRAME_BYTES, NativeCodec
 
 
@@ -68,10 +69,9 @@ def well_known(request: HttpRequest) -> JsonResponse:
         "replay_days": conf.RETENTION_DAYS,
         "replay_count": conf.RETENTION_COUNT,
     }
-    scheme = "wss" if request.is_secure() else "ws"
     answer = {
         "tickets": request.build_absolute_uri(reverse("tickets")),
-        "socket": f"{scheme}://{request.get_host()}{SOCKET_PATH}",
+        "socket": socket_url(request),
         "protocols": [NativeCodec.subprotocol],
         "limits": limits,
     }

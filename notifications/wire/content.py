@@ -7,7 +7,7 @@ instead of being cleaned: nothing is cut, escaped or guessed.
 import hashlib
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
@@ -175,6 +175,10 @@ def _expiry_problem(value: object) -> str | None:
         return None
     if not isinstance(value, datetime) or value.tzinfo is None:
         return "must be a date and time with a time zone."
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        return "must have a date in UTC."
     return None
 
 

@@ -182,3 +182,24 @@ def test_what_a_strict_serializer_refuses(data, field, message):
 
 def test_the_vocabulary_is_complete():
     assert all(hasattr(rest, name) for name in rest.__all__)
+
+
+# Paths that are none --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "delete", "patch"])
+@pytest.mark.parametrize(
+    "path", ["/api/", "/api/nothing/", "/api/tickets", "/api/tickets/5/", "/api/notifications/state"]
+)
+def test_a_path_that_is_none_is_a_problem_document(client, method, path):
+    answer = client.generic(method.upper(), path)
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == "not_found"
+
+
+def test_a_thousand_parameters_are_a_bad_request_without_a_traceback(client, caplog):
+    answer = client.get("/api/notifications/?" + "&".join(f"p{number}=1" for number in range(1_500)))
+    assert answer.status_code in (400, 401)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert "Traceback" not in caplog.text

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -164,6 +164,13 @@ def test_data_that_is_refused(data):
 @pytest.mark.parametrize("moment", ["2030-01-01", 5, datetime(2030, 1, 1)])  # noqa: DTZ001
 def test_moments_that_are_none(moment):
     assert problem("expires_at", expires_at=moment) == "must be a date and time with a time zone."
+
+
+@pytest.mark.parametrize(("year", "hours"), [(1, 14), (9999, -14)])
+def test_moments_that_have_no_date_in_utc(year, hours):
+    first_or_last = (1, 1, 0) if year == 1 else (12, 31, 23)
+    moment = datetime(year, *first_or_last, tzinfo=timezone(timedelta(hours=hours)))
+    assert problem("expires_at", expires_at=moment) == "must have a date in UTC."
 
 
 def test_everything_wrong_is_said_at_once():
