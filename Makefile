@@ -6,7 +6,9 @@ PORT ?= 8000
 
 VENV := .venv
 BIN := $(VENV)/bin
+# Not compiled at installation: that takes longer than anything else here, for modules most of which are never imported.
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+INSTALL := $(PIP) install --no-compile
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
@@ -70,10 +72,10 @@ $(BIN)/python:
 
 $(RUNTIME): requirements.txt | $(BIN)/python
 	@echo "Installing requirements.txt …"
-	@$(PIP) install -r requirements.txt
+	@$(INSTALL) -r requirements.txt
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUNTIME)
 	@echo "Installing requirements-dev.txt …"
-	@$(PIP) install -r requirements-dev.txt
+	@$(INSTALL) -r requirements-dev.txt
 	@touch $@
