@@ -463,30 +463,15 @@ async def test_an_access_token_refreshes_and_revokes_nothing(site, beside, alice
 
 # Elsewhere -------------------------------------------------------------------------------------------------------
 
-PATHS = [
-    "/nowhere",
-    "/api/",
-    "/api/tickets/x/",
-    "/..%2f..%2fetc/passwd",
-    "/%00",
-    "/%ff",
-    "//evil.example",
-]
+PATHS = ["/nowhere", "/api/", "/api/tickets", "/api/tickets/x/", "/..%2f..%2fetc/passwd", "/%00", "/%ff"]
 
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_path_that_is_not_there_is_not_found(site, unharmed, alice, path):
-    assert (await alice.get(path)).status_code == 404
+    for method in ("GET", "POST"):
+        assert (await alice.request(method, path)).status_code == 404
 
 
-async def test_a_host_that_is_not_ours_is_refused(make_site):
-    """Django itself answers, and says so on `django.security.DisallowedHost` with a traceback: a site that is scanned
-    fills its log, unless LOGGING gives that logger a handler of its own."""
-    server = make_site().server
-    alice = person(server, "alice")
-    await alice.token()
-    hosts = ["evil.example", "127.0.0.1@evil.example", "[", "127.0.0.1:x"]
-    for host in hosts:
-        assert (await alice.post("/api/tickets/", headers={"Host": host})).status_code == 400
-    assert len(server.complaints()) == server.log().count("django.core.exceptions.DisallowedHost: ") == len(hosts)
-    assert (await alice.post("/api/tickets/")).status_code == 201
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1@evil.example", "[", "127.0.0.1:x"])
+async def test_a_host_that_is_not_ours_is_refused(site, unharmed, alice, host):
+    assert (await alice.post("/api/tickets/", headers={"Host": host})).status_code == 400
