@@ -95,7 +95,8 @@ def notify_many(
     users: "QuerySet[Any] | Iterable[Any]", *, idempotency_key: str | None = None, caller: str = "", **what: Any
 ) -> int:
     """
-    Tell everybody in a queryset of users (or an iterable of users or primary keys) the same; returns how many.
+    Tell everybody in a queryset of users (or an iterable of users or primary keys) the same; returns how many were told
+    by this call.
 
     Memory is bounded: people are taken and written in batches of 500. Outside a transaction each batch is committed,
     and told, by itself: after an error, call again with the same `idempotency_key` to tell exactly the rest.
@@ -110,10 +111,12 @@ def notify_many(
 
 def _publish_batch(keys: list[Any], said: Content, idempotency_key: str | None, caller: str, now: datetime) -> int:
     rows = [_row(key, said, idempotency_key, caller, now) for key in keys]
-    Notification.objects.bulk_create(rows, ignore_conflicts=idempotency_key is not None)
-    # Rows that a key kept out are not numbered and not told; `_number` asks the database what there is.
-    _after_commit(_number_people, keys, () if idempotency_key else rows)
-    return len(rows)
+    with transaction.atomic():  # a batch with a key that was used for something else is not written at all
+        written = store.insert_many(rows, now=now)
+        if written is None:
+            raise IdempotencyConflict("This idempotency key was used for another notification.")
+        _after_commit(_number_people, keys, written)
+    return len(written)
 
 
 def _batches(users: Any) -> Iterator[list[Any]]:

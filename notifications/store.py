@@ -307,6 +307,23 @@ def insert(row: Notification, *, now: datetime) -> Notification:
         Notification.objects.filter(pk=taken.pk, dedup=row.dedup).update(dedup=None)
 
 
+def insert_many(rows: Sequence[Notification], *, now: datetime) -> list[Notification] | None:
+    """
+    Write rows of different people with the same content; those whose `dedup` is taken are left out.
+
+    Returns what was written; None if a `dedup` is taken by other content. Call it in a transaction, to undo that.
+    """
+    if rows[0].dedup is None:
+        return Notification.objects.bulk_create(rows)
+    keys = [row.dedup for row in rows]
+    Notification.objects.filter(dedup__in=keys, created_at__lte=now - DEDUP_LIFE).update(dedup=None)
+    Notification.objects.bulk_create(rows, ignore_conflicts=True)
+    taken = dict(Notification.objects.filter(dedup__in=keys).values_list("pk", "fingerprint"))
+    if any(fingerprint != rows[0].fingerprint for fingerprint in taken.values()):
+        return None
+    return [row for row in rows if row.pk in taken]
+
+
 # --- Retention ---
 
 _NUMBER = BigIntegerField()

@@ -196,6 +196,28 @@ def test_notify_many_repeated_with_its_key_tells_exactly_the_rest(people, told):
     assert announced(told) == [("x", 1)] * 3
 
 
+def test_notify_many_says_how_many_it_told(people):
+    ann, ben, cleo = people
+    assert api.notify_many([ann], title="x", idempotency_key="k") == 1
+    assert api.notify_many([ann, ben, cleo], title="x", idempotency_key="k") == 2
+
+
+def test_notify_many_with_a_key_that_was_used_for_something_else_tells_nobody(people, told):
+    ann, ben, cleo = people
+    api.notify(ben, title="something else", idempotency_key="k")
+    told.clear()
+    with pytest.raises(api.IdempotencyConflict):
+        api.notify_many([ann, ben, cleo], title="x", idempotency_key="k")
+    assert told == []
+    assert Notification.objects.count() == 1
+
+
+def test_notify_many_with_a_key_whose_day_is_over(ann):
+    api.publish(ann, api.content(title="x"), idempotency_key="k", now=timezone.now() - timedelta(hours=25))
+    assert api.notify_many([ann], title="x", idempotency_key="k") == 1
+    assert Notification.objects.filter(user=ann).count() == 2
+
+
 def test_notify_many_in_a_transaction(people, told):
     with transaction.atomic():
         api.notify_many(get_user_model().objects.all(), title="x")
