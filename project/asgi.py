@@ -10,7 +10,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 http = get_asgi_application()
 
 from notifications.live.routing import websocket_urlpatterns  # noqa: E402
+from project import daphne_handshake  # noqa: E402
 from tickets.api import Door  # noqa: E402
+
+daphne_handshake.install()
 
 # The door is outermost: routers hand on copies of the scope, and a credential must be gone from the one that servers
 # log.

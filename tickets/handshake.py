@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 TICKET_PREFIX = "usher.ticket."
 """A browser can set no header but the subprotocols, so the ticket is offered as one of them."""
@@ -55,7 +55,7 @@ def take(scope: MutableMapping[str, Any], *, protocols: Collection[str], allow_q
     headers: Headers = [(bytes(name), bytes(value)) for name, value in scope.get("headers") or ()]
     offer = ",".join(value.decode("latin-1") for name, value in headers if name.lower() == _SUBPROTOCOL_HEADER)
     offered = list(_elements(offer))
-    kept = tuple(name for name in offered if not _is_ticket(name) and _TOKEN.fullmatch(name))
+    kept = tuple(name for name in offered if not _hides_ticket(name) and _TOKEN.fullmatch(name))
     found = [("subprotocol", name[len(TICKET_PREFIX) :]) for name in offered if _is_ticket(name)]
     found += [("header", ticket) for ticket in _authorization_tickets(headers)]
     query = bytes(scope.get("query_string") or b"")
@@ -76,6 +76,11 @@ def _elements(offer: str) -> Iterator[str]:
 def _is_ticket(name: str) -> bool:
     # Names compare exactly (RFC 6455), but one who writes "Usher.Ticket." still offers a secret to be taken out.
     return name[: len(TICKET_PREFIX)].lower() == TICKET_PREFIX
+
+
+def _hides_ticket(name: str) -> bool:
+    # daphne would make two elements of `usher.v1%2cusher.ticket.…`.
+    return TICKET_PREFIX in unquote(name).lower()
 
 
 def _authorization_tickets(headers: Headers) -> Iterator[str]:

@@ -34,6 +34,7 @@ OPTIONS: dict[ServerKind, list[str]] = {
         "--ws-ping-timeout=20",
         "--timeout-graceful-shutdown=5",
         "--no-server-header",
+        "--no-proxy-headers",
     ],
 }
 
