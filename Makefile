@@ -47,7 +47,7 @@ run: $(RUNTIME) ## serve a demo site on http://127.0.0.1:8000 (HOST= and PORT= c
 
 test: $(DEV) ## all tests: some of them twice, on PostgreSQL + Redis and on the embedded default
 	@$(BIN)/python -m tests.support.stack -- $(BIN)/python -m pytest -q -n 2 --dist loadfile -m everywhere
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(DEV) ## ruff, mypy, house rules, migrations, deployment checks
 	@$(BIN)/ruff check .
