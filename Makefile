@@ -11,6 +11,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 INSTALL := $(PIP) install --no-compile
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+NODE := node_modules/.installed
+TSC := node_modules/.bin/tsc
 
 # A variable that the caller exports for their own site must not turn `check` into a check of that site.
 RANDOM_KEY = $$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')
@@ -45,20 +47,21 @@ run: $(RUNTIME) ## serve a demo site on http://127.0.0.1:8000 (HOST= and PORT= c
 	@serve="$(BIN)/python manage.py runserver --noreload $(HOST):$(PORT)"; \
 		if [ -t 0 ]; then set -m; $$serve; else exec $$serve; fi
 
-test: $(DEV) ## all tests: some of them twice, on PostgreSQL + Redis and on the embedded default
+test: $(DEV) $(NODE) ## all tests: some of them twice, on PostgreSQL + Redis and on the embedded default
 	@$(BIN)/python -m tests.support.stack -- $(BIN)/python -m pytest -q -n 2 --dist loadfile -m everywhere
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: $(DEV) ## ruff, mypy, house rules, migrations, deployment checks
+check: $(DEV) $(NODE) ## ruff, mypy, tsc, house rules, migrations, deployment checks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@if [ -x $(TSC) ]; then $(TSC) -p . && $(TSC) -p tests/js; else echo "LEFT OUT: tsc. $(NO_NPM)" >&2; fi
 	@$(BIN)/python -m pytest -q tests/test_house.py
 	@DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py makemigrations --check --dry-run
 	@$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 clean: ## remove the virtual environment, caches and the demo database
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis staticfiles db.sqlite3 db.sqlite3-wal db.sqlite3-shm
+	rm -rf $(VENV) node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis staticfiles db.sqlite3 db.sqlite3-wal db.sqlite3-shm
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -79,3 +82,15 @@ $(DEV): requirements-dev.txt $(RUNTIME)
 	@echo "Installing requirements-dev.txt …"
 	@$(INSTALL) -r requirements-dev.txt
 	@touch $@
+
+# The site itself needs nothing of this. Without npm the JavaScript goes unchecked, which is said, and fails CI.
+NO_NPM := The JavaScript needs Node.js 20 or newer with npm; on Debian: apt install nodejs npm
+
+$(NODE): package.json package-lock.json
+	@if command -v npm >/dev/null; then \
+		echo "Installing package-lock.json …"; \
+		npm ci --loglevel=error --no-audit --no-fund && touch $@; \
+	else \
+		echo "LEFT OUT: package-lock.json. $(NO_NPM)" >&2; \
+		[ "$(CI)" != true ]; \
+	fi
