@@ -68,8 +68,9 @@ async def test_a_violation_ends_the_connection(site, beside, alice, sent, code):
     await given_back(server, before, connection)
 
 
-@pytest.mark.parametrize("sent", [VIOLATIONS["unmasked"][0], VIOLATIONS["2^63 bytes announced"][0]])
-async def test_before_anybody_is_known_it_ends_the_connection_too(site, beside, sent):
+@pytest.mark.parametrize("violation", ["unmasked", "2^63 bytes announced"])
+async def test_before_anybody_is_known_it_ends_the_connection_too(site, beside, violation):
+    sent = VIOLATIONS[violation][0]
     async with await Raw.open(site.server) as raw:
         await raw.send(sent)
         assert (await raw.end()).code in (None, 1002, 1009)
