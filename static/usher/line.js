@@ -85,7 +85,10 @@ export class Line {
   receive(text) {
     if (this.over) return;
     this.heardAt = this.clock.now();
-    this.askedAt = undefined;
+    if (this.askedAt !== undefined) {
+      this.askedAt = undefined;
+      this.look(); // the heartbeat was set for the answer that is here
+    }
     const frame = this.read(text);
     if (frame?.type === "bye") this.end(frame.code, frame);
     else if (frame) this.owner.heard(frame);
