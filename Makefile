@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 INSTALL := $(PIP) install --no-compile
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
-NODE := node_modules/.installed
+NODE_PACKAGES := node_modules/.installed
 TSC := node_modules/.bin/tsc
 
 # A variable that the caller exports for their own site must not turn `check` into a check of that site.
@@ -47,11 +47,12 @@ run: $(RUNTIME) ## serve a demo site on http://127.0.0.1:8000 (HOST= and PORT= c
 	@serve="$(BIN)/python manage.py runserver --noreload $(HOST):$(PORT)"; \
 		if [ -t 0 ]; then set -m; $$serve; else exec $$serve; fi
 
-test: $(DEV) $(NODE) ## all tests: some of them twice, on PostgreSQL + Redis and on the embedded default
+test: $(DEV) $(NODE_PACKAGES) ## all tests: some of them twice, on PostgreSQL + Redis and on the embedded default
+	@.ci/system-packages
 	@$(BIN)/python -m tests.support.stack -- $(BIN)/python -m pytest -q -n 2 --dist loadfile -m everywhere
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: $(DEV) $(NODE) ## ruff, mypy, tsc, house rules, migrations, deployment checks
+check: $(DEV) $(NODE_PACKAGES) ## ruff, mypy, tsc, house rules, migrations, deployment checks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -86,7 +87,7 @@ $(DEV): requirements-dev.txt $(RUNTIME)
 # The site itself needs nothing of this. Without npm the JavaScript goes unchecked, which is said, and fails CI.
 NO_NPM := The JavaScript needs Node.js 20 or newer with npm; on Debian: apt install nodejs npm
 
-$(NODE): package.json package-lock.json
+$(NODE_PACKAGES): package.json package-lock.json
 	@if command -v npm >/dev/null; then \
 		echo "Installing package-lock.json …"; \
 		npm ci --loglevel=error --no-audit --no-fund && touch $@; \
