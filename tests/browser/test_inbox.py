@@ -1,0 +1,230 @@
+"""The inbox in a real browser: what a person sees when something happens, and when something breaks."""
+
+import asyncio
+import time
+
+import pytest
+from playwright.async_api import expect
+
+from .conftest import Wire, fill_in
+
+pytestmark = pytest.mark.parametrize("stack_kind", ["embedded"], indirect=True)
+
+# What a browser says on its console when a server or a network is taken away from it.
+LOST = ["WebSocket connection to", "net::ERR_", "Failed to load resource"]
+
+
+async def tell(site, username, **said):
+    """`manage.py notify` in another process."""
+    options = [part for name, value in said.items() for part in (f"--{name}", value)]
+    await asyncio.to_thread(site.stack.manage, "notify", username, *options)
+
+
+async def live(page):
+    await expect(page.locator("#status")).to_have_attribute("data-state", "connected")
+
+
+def titles(page):
+    return page.locator("#list [data-title]")
+
+
+async def test_a_notification_appears_as_a_toast_and_a_row(site, profile):
+    person = site.newcomer()
+    async with profile(site.server.http) as browser:
+        page = await browser.sign_in(person.username, site.stack.password_of(person.username))
+        await live(page)
+        await expect(page.get_by_text("Nothing here yet")).to_be_visible()
+        await tell(
+            site, person.username, title="Hello", body="From another terminal.", level="success", url="/?show=all"
+        )
+        committed = time.monotonic()
+        await expect(page.locator(".toast")).to_contain_text("Hello")
+        await expect(titles(page)).to_have_text(["Hello"])
+        assert time.monotonic() - committed < 20, "two seconds are promised"
+        await expect(page).to_have_title("(1) Inbox · Usher")
+        await expect(page.locator("#unread")).to_contain_text("1")
+        assert await titles(page).first.get_attribute("href") == "/?show=all"
+        await expect(page.get_by_text("Nothing here yet")).to_be_hidden()
+
+
+async def test_marking_and_archiving(site, profile):
+    person = site.newcomer()
+    for title in ("first", "second", "third"):
+        await tell(site, person.username, title=title)
+    async with profile(site.server.http) as browser:
+        page = await browser.sign_in(person.username, site.stack.password_of(person.username))
+        await live(page)
+        await page.get_by_role("button", name="Mark read", exact=True).first.click()
+        await expect(page).to_have_title("(2) Inbox · Usher")
+        await page.get_by_role("button", name="Archive").nth(1).click()
+        await expect(titles(page)).to_have_text(["third", "first"])
+        await expect(page).to_have_title("(1) Inbox · Usher")
+        await page.get_by_role("button", name="Mark all read").click()
+        await expect(page).to_have_title("Inbox · Usher")
+        await expect(page.get_by_role("button", name="Mark all read")).to_be_disabled()
+        await page.get_by_role("link", name="Archived").click()
+        await page.get_by_role("button", name="Back to inbox").click()
+        await expect(titles(page)).to_have_count(0)
+
+
+async def test_a_second_tab_follows(site, profile):
+    person = site.newcomer()
+    await tell(site, person.username, title="first")
+    async with profile(site.server.http) as browser:
+        one = await browser.sign_in(person.username, site.stack.password_of(person.username))
+        other = await browser.page("/?show=unread")
+        await live(one)
+        await live(other)
+        await one.get_by_role("button", name="Mark read", exact=True).click()
+        await expect(titles(other)).to_have_count(0)
+        await expect(other).to_have_title("Inbox · Usher")
+        await tell(site, person.username, title="second")
+        await expect(titles(other)).to_have_text(["second"])
+        await expect(titles(one)).to_have_text(["second", "first"])
+
+
+async def test_without_javascript(site, profile):
+    person = site.newcomer()
+    for title in ("first", "second"):
+        await tell(site, person.username, title=title)
+    async with profile(site.server.http, java_script_enabled=False) as browser:
+        page = await browser.sign_in(person.username, site.stack.password_of(person.username))
+        await expect(titles(page)).to_have_text(["second", "first"])
+        await expect(page.get_by_text("Reload to see what is new")).to_be_visible()
+        await page.get_by_role("button", name="Mark read", exact=True).first.click()
+        await expect(page).to_have_title("(1) Inbox · Usher")
+        await page.get_by_role("button", name="Archive").first.click()
+        await expect(titles(page)).to_have_text(["first"])
+        await page.get_by_role("button", name="Mark all read").click()
+        await expect(page).to_have_title("Inbox · Usher")
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def test_the_server_restarts(make_site, profile):
+    site = make_site()
+    async with profile(site.server.http) as browser:
+        browser.expected = LOST
+        page = await browser.sign_in("demo")
+        await live(page)
+        await tell(site, "demo", title="before")
+        await expect(titles(page)).to_have_text(["before"])
+        site.server.kill()
+        await tell(site, "demo", title="nobody was there")
+        await expect(page.locator("#status")).to_contain_text("Connection lost")
+        await asyncio.to_thread(site.server.start)
+        await live(page)
+        await tell(site, "demo", title="after")
+        await expect(titles(page)).to_have_text(["after", "nobody was there", "before"])
+        await expect(page).to_have_title("(3) Inbox · Usher")
+
+
+async def test_the_network_is_cut_and_comes_back(site, profile):
+    person = site.newcomer()
+    async with Wire(site.server.port) as wire, profile(wire.base) as browser:
+        browser.expected = LOST
+        page = await browser.sign_in(person.username, site.stack.password_of(person.username))
+        await live(page)
+        wire.cut()
+        await tell(site, person.username, title="unheard")
+        await expect(page.locator("#status")).to_contain_text("Connection lost")
+        await expect(titles(page)).to_have_count(0)
+        wire.mend()
+        await page.get_by_role("button", name="Try now").click()
+        await expect(titles(page)).to_have_text(["unheard"])
+        await live(page)
+
+
+async def test_an_expired_grant_is_renewed_without_a_word(make_site, profile):
+    site = make_site(TICKETS_GRANT_SECONDS="3")
+    async with profile(site.server.http) as browser:
+        page = await browser.sign_in("demo")
+        await live(page)
+        said = []
+        await page.expose_function("said", lambda state: said.append(state))
+        await page.evaluate(
+            "new MutationObserver(() => said(document.getElementById('status').dataset.state))"
+            ".observe(document.getElementById('status'), {attributes: true})"
+        )
+        await asyncio.sleep(7)  # two grants
+        await tell(site, "demo", title="still here")
+        await expect(titles(page)).to_have_text(["still here"])
+        assert said == [], "the person noticed"
+
+
+async def test_the_session_ends_and_the_page_stays(site, profile):
+    person = site.newcomer()
+    password = site.stack.password_of(person.username)
+    await tell(site, person.username, title="stays")
+    async with profile(site.server.http) as browser:
+        browser.expected = LOST
+        page = await browser.sign_in(person.username, password)
+        await live(page)
+        elsewhere = await browser.page()  # the same browser session, another tab
+        await live(elsewhere)
+        await elsewhere.get_by_role("button", name="Sign out").click()
+        await expect(elsewhere.get_by_role("heading", name="Sign in")).to_be_visible()
+        await expect(page.locator("#notice")).to_contain_text("Your session has ended")
+        await expect(titles(page)).to_have_text(["stays"])
+        await tell(site, person.username, title="not for a stranger")
+        await fill_in(elsewhere, person.username, password)
+        await page.get_by_role("button", name="Go on").click()
+        await live(page)
+        await expect(titles(page)).to_have_text(["not for a stranger", "stays"])
+        await expect(page.locator("#notice")).to_be_hidden()
+
+
+async def test_signing_out_closes_the_socket(site, profile):
+    person = site.newcomer()
+    async with profile(site.server.http) as browser:
+        page = await browser.sign_in(person.username, site.stack.password_of(person.username))
+        closed = asyncio.Event()
+        await page.reload()
+        page.on("websocket", lambda socket: socket.on("close", lambda _: closed.set()))
+        await page.reload()
+        await live(page)
+        closed.clear()
+        await page.get_by_role("button", name="Sign out").click()
+        async with asyncio.timeout(10):
+            await closed.wait()
+
+
+HOSTILE = [
+    '<img src=x onerror="document.title=1">',
+    "<script>document.title=1</script>",
+    "</title><script>document.title=1</script>",
+    "{{ 7*7 }} ${7*7} %s %(x)s",
+    "\u202egnp.exe",
+    "&lt;b&gt; &amp;",
+    "'\"><svg onload=document.title=1>",
+]
+
+
+async def test_hostile_text_is_shown_as_text(site, profile):
+    person = site.newcomer()
+    await tell(site, person.username, title=HOSTILE[0], body=HOSTILE[0])
+    async with profile(site.server.http) as browser:
+        page = await browser.sign_in(person.username, site.stack.password_of(person.username))
+        await live(page)
+        for text in HOSTILE[1:]:
+            await tell(
+                site, person.username, title=text, body=text, url="/?q=" + text.replace(" ", "").replace("\\", "")
+            )
+        shown = list(reversed(HOSTILE))
+        await expect(titles(page)).to_have_count(len(HOSTILE))
+        assert await titles(page).all_text_contents() == shown
+        assert await page.locator("#list [data-body]").all_text_contents() == shown
+        await page.reload()
+        assert await titles(page).all_text_contents() == shown
+        assert await page.title() == f"({len(HOSTILE)}) Inbox · Usher"
+        assert await page.locator("#list img, #list script, #list svg").count() == 0
+
+
+@pytest.mark.parametrize("path", ["/", "/?show=archived", "/admin/", "/api/docs/"])
+async def test_no_page_is_complained_of(site, profile, path):
+    async with profile(site.server.http) as browser:
+        page = await browser.sign_in("staff")
+        await live(page)
+        await page.goto(site.server.http + path)
+        await page.wait_for_load_state("networkidle") if path == "/api/docs/" else None
+        await page.reload()
