@@ -77,6 +77,14 @@ def caller_of(request: HttpRequest) -> network.Caller:
     )
 
 
+def kept_network(address: str | None) -> str:
+    """What this site keeps of a caller's address: a network in CIDR notation, no narrower than its policy needs; "" for
+    nothing."""
+    if conf.NETWORK_POLICY == "off":
+        return ""
+    return network.binding(address, exact=conf.NETWORK_POLICY == "exact")
+
+
 def socket_url(request: HttpRequest) -> str:
     """Where the socket is, as this caller reaches it."""
     scheme = "wss" if caller_of(request).secure else "ws"

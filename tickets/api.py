@@ -12,7 +12,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.db import Error as DatabaseError
 
-from tickets.admission import SCOPE_KEY, Admission, Door, admit, socket_url
+from tickets.admission import SCOPE_KEY, Admission, Door, admit, kept_network, socket_url
+from tickets.audit import record as audit
 from tickets.conf import conf
 from tickets.grants import (
     EndReason,
@@ -52,10 +53,12 @@ __all__ = [
     "aopen_session",
     "aredeem",
     "arevoke",
+    "audit",
     "check_sessions",
     "end_session",
     "in_thread",
     "issue",
+    "kept_network",
     "open_session",
     "redeem",
     "revoke",

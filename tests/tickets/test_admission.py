@@ -3,7 +3,7 @@ from django.test import RequestFactory, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickets.admission import SCOPE_KEY, Door, admit, caller_of
+from tickets.admission import SCOPE_KEY, Door, admit, caller_of, kept_network
 
 T = "A" * 43
 
@@ -145,3 +145,17 @@ def test_under_asgi_the_scheme_is_the_servers():
     request = RequestFactory().get("/")
     request.scope = {"scheme": "https"}
     assert caller_of(request).secure
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept"),
+    [
+        ("off", ["", "", ""]),
+        ("report", ["203.0.113.0/24", "2001:db8:0:100::/56", ""]),
+        ("prefix", ["203.0.113.0/24", "2001:db8:0:100::/56", ""]),
+        ("exact", ["203.0.113.7/32", "2001:db8:0:1ff::1/128", ""]),
+    ],
+)
+def test_no_more_of_an_address_is_kept_than_the_policy_needs(policy, kept):
+    with override_settings(TICKETS={"NETWORK_POLICY": policy}):
+        assert [kept_network(address) for address in ("203.0.113.7", "2001:db8:0:1ff::1", None)] == kept

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test import override_settings
 
 from tickets.grants import EndReason, Purpose, RateLimited, SessionEnded
-from tickets.issuing import issue, revoke
+from tickets.issuing import issue, revoke, revoke_many
 from tickets.minting import digest, is_shaped
 from tickets.models import Ticket
 from tickets.sessions import end_session, open_session
@@ -165,6 +165,23 @@ def test_revoking_takes_back_what_is_named_and_unspent(user, other, session_id, 
 def test_revoking_nothing_in_particular_is_a_mistake():
     with pytest.raises(ValueError, match="needs a ticket_id, a user_id or a session_id"):
         revoke()
+
+
+def test_revoking_many_is_audited_one_by_one_with_who_asked(user, session_id, issued, now, later, audited):
+    for _ in range(4):
+        issued()
+    first, second, third, fourth = Ticket.objects.order_by("pk").values_list("pk", flat=True)
+    Ticket.objects.filter(pk=second).update(redeemed_at=now)
+    Ticket.objects.filter(pk=third).update(revoked_at=now)
+    assert revoke_many([first, second, third, 10**12], by=7, now=later(seconds=1)) == 1
+    assert Ticket.objects.get(pk=first).revoked_at == later(seconds=1)
+    assert Ticket.objects.get(pk=second).revoked_at is None
+    assert Ticket.objects.get(pk=third).revoked_at == now
+    assert Ticket.objects.get(pk=fourth).revoked_at is None
+    assert audited("ticket_revoked") == [
+        {"event": "ticket_revoked", "ok": True, "ticket": first, "user": user.pk, "session": str(session_id), "by": 7}
+    ]
+    assert revoke_many([]) == 0
 
 
 @pytest.mark.django_db(transaction=True)

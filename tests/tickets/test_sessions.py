@@ -7,7 +7,7 @@ from django.test import override_settings
 
 from tickets.grants import EndReason
 from tickets.models import LoginSession
-from tickets.sessions import check_sessions, end_session, open_once, open_session, plain_id, prolong
+from tickets.sessions import check_sessions, end_session, end_sessions, open_once, open_session, plain_id, prolong
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db]
 
@@ -78,6 +78,43 @@ def test_a_listener_that_fails_does_not_undo_the_end(session_id, caplog):
         session_ended.disconnect(fail)
     assert not check_sessions([session_id])[session_id].alive
     assert "Error calling" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_end_together_and_each_person_is_told_of_once(user, other, session_id, now, later, heard, audited):
+    second = open_session(user, method="test", now=now)
+    theirs = open_session(other, method="test", now=now)
+    over, stays = open_session(other, method="test", now=now), open_session(other, method="test", now=now)
+    end_session(over, now=now)
+    heard.clear()
+    wanted = [session_id, second, theirs, over, uuid4()]
+    how = {"reason": EndReason.DISCONNECTED_BY_STAFF, "by": 7, "now": later(hours=1)}
+    assert end_sessions(wanted, **how) == 3
+    assert {(who, frozenset(which), why) for who, which, why in heard} == {
+        (user.pk, frozenset({session_id, second}), EndReason.DISCONNECTED_BY_STAFF),
+        (other.pk, frozenset({theirs}), EndReason.DISCONNECTED_BY_STAFF),
+    }
+    ended = LoginSession.objects.filter(ended_at=later(hours=1), end_reason="disconnected_by_staff")
+    assert set(ended.values_list("pk", flat=True)) == {session_id, second, theirs}
+    assert LoginSession.objects.get(pk=over).end_reason == "logged_out"
+    assert LoginSession.objects.get(pk=stays).ended_at is None
+    lines = [line for line in audited("session_ended") if "by" in line]
+    assert {(line["user"], line["session"], line["by"]) for line in lines} == {
+        (user.pk, str(session_id), 7),
+        (user.pk, str(second), 7),
+        (other.pk, str(theirs), 7),
+    }
+    assert end_sessions(wanted, **how) == 0
+    assert len(heard) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_in_a_transaction_that_is_rolled_back_stand(session_id, heard):
+    with transaction.atomic():
+        end_sessions([session_id], reason=EndReason.LOGGED_OUT)
+        transaction.set_rollback(True)
+    assert heard == []
+    assert check_sessions([session_id])[session_id].alive
 
 
 def test_sessions_are_looked_at_together_in_one_query(user, other, session_id, now, later, django_assert_num_queries):
