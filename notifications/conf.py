@@ -66,6 +66,12 @@ class Conf:
         return self._get("SWEEP_SECONDS", 10.0)
 
     @property
+    def PRESENCE_SECONDS(self) -> float:
+        """How often a process renews its rows in the list of connections, which are believed for three times as long:
+        so the list is true again within a minute of a process that was killed."""
+        return self._get("PRESENCE_SECONDS", 15.0)
+
+    @property
     def REPLAY_PAGE(self) -> int:
         """Notifications read at once for a replay; the window usually asks for fewer."""
         return self._get("REPLAY_PAGE", 200)

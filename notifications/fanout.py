@@ -18,7 +18,7 @@ from typing import Any, Final
 from asgiref.sync import async_to_sync
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
-from .wire.doorbell import Announced, Changed, Ended, Message, group_of, pack
+from .wire.doorbell import Announced, Changed, Ended, Kicked, Message, group_of, pack
 from .wire.streams import Announcement, Change
 
 logger = logging.getLogger("notifications.fanout")
@@ -59,6 +59,11 @@ def announce_change(change: Change) -> None:
 def announce_end(stream: str, fence: int) -> None:
     """Login sessions of the stream's person ended; this is the fence that was raised for it."""
     _tell(stream, Ended(ORIGIN, stream, fence))
+
+
+def kick(stream: str, names: list[str]) -> None:
+    """Staff disconnected these connections of the stream's person."""
+    _tell(stream, Kicked(ORIGIN, stream, names))
 
 
 def _tell(stream: str, message: Message) -> None:

@@ -1,4 +1,4 @@
-"""The log: one stream of numbers a person, and what each number says."""
+"""The log: one stream of numbers a person, and what each number says. And who is listening."""
 
 import secrets
 from typing import ClassVar
@@ -79,3 +79,30 @@ class Notification(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class Connection(models.Model):
+    """
+    A live, authenticated socket, as the process that holds it reported it last: for people to look at.
+
+    Nothing is decided by it: rows come some seconds late, and where a process died without a word they stay until their
+    lease is over. See `notifications.live.presence`.
+    """
+
+    name = models.CharField(max_length=32, primary_key=True, help_text="As the client was told it in welcome.")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    session_id = models.UUIDField("login session", db_index=True)
+    server = models.CharField(max_length=100, db_index=True, help_text="The process: host, process id, a random end.")
+    network = models.CharField(max_length=64, blank=True, help_text="As much of the address as the site keeps.")
+    protocol = models.CharField(max_length=32)
+    opened_at = models.DateTimeField()
+    # Without an index: it is written again and again, and the table is never large.
+    leased_until = models.DateTimeField(help_text="Not live any more if nobody has renewed it by then.")
+    kicked_at = models.DateTimeField("disconnected at", null=True, blank=True)
+
+    class Meta:
+        default_permissions = ("view",)
+        permissions: ClassVar = [("disconnect_connection", "Can disconnect connections")]
+
+    def __str__(self) -> str:
+        return self.name

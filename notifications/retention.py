@@ -7,14 +7,21 @@ from tickets.signals import pruning
 
 from . import store
 from .conf import conf
+from .live import presence
 
 
 def connect() -> None:
     """Listen; called once, when the apps are ready."""
     pruning.connect(prune, dispatch_uid="notifications.retention")
+    pruning.connect(prune_connections, dispatch_uid="notifications.retention.connections")
 
 
 def prune(*, now: datetime, batch_size: int, **_kwargs: Any) -> tuple[str, int]:
     """Receiver of `pruning`: notifications beyond what can be resumed from."""
     older_than = now - timedelta(days=conf.RETENTION_DAYS)
     return "notifications", store.prune(older_than=older_than, keep=conf.RETENTION_COUNT, now=now, batch=batch_size)
+
+
+def prune_connections(*, now: datetime, **_kwargs: Any) -> tuple[str, int]:
+    """Receiver of `pruning`: connections of processes that are gone. Running ones do the same all the while."""
+    return "connections", presence.purge(now=now)

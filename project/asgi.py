@@ -9,6 +9,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 # First: it loads the apps that everything imported below belongs to.
 http = get_asgi_application()
 
+from notifications.live.lifespan import lifespan  # noqa: E402
 from notifications.live.routing import websocket_urlpatterns  # noqa: E402
 from project import daphne_handshake  # noqa: E402
 from tickets.api import Door  # noqa: E402
@@ -17,4 +18,6 @@ daphne_handshake.install()
 
 # The door is outermost: routers hand on copies of the scope, and a credential must be gone from the one that servers
 # log.
-application = ProtocolTypeRouter({"http": http, "websocket": Door(URLRouter(websocket_urlpatterns))})
+application = ProtocolTypeRouter(
+    {"http": http, "websocket": Door(URLRouter(websocket_urlpatterns)), "lifespan": lifespan}
+)

@@ -187,6 +187,7 @@ _NOTIFICATIONS = {
     "PING_SECONDS": env.float,
     "SYNC_SECONDS": env.float,
     "SWEEP_SECONDS": env.float,
+    "PRESENCE_SECONDS": env.float,
     "REPLAY_PAGE": env.int,
     "RETENTION_DAYS": env.float,
     "RETENTION_COUNT": env.int,

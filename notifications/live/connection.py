@@ -18,6 +18,7 @@ Rules of this file:
 """
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -805,6 +806,16 @@ class Connection:
     def replaced(self, now: float) -> list[Step]:
         """A newer connection of the same person takes this one's place."""
         return self._bye(self._due(now), CloseCode.TOO_MANY_CONNECTIONS)
+
+    def kicked(self, names: Collection[str], now: float) -> list[Step]:
+        """
+        Staff disconnected the connections of these names; one of the same person may be among them.
+
+        The login session lives on, and yet the client stays away until a person acts (4500 needs a login): one that
+        came back by itself would make staff's word worth a second.
+        """
+        steps = self._due(now)
+        return self._bye(steps, CloseCode.DISCONNECTED_BY_STAFF) if self.name in names else steps
 
     def disconnected(self) -> None:
         """The client went away by itself."""

@@ -2,7 +2,8 @@
 One hub per process: everything that is done once for all of its sockets.
 
 It joins the groups of the people who are connected here, hands every announcement to the sockets concerned, looks where
-their streams stand every `SYNC_SECONDS` and whether their sessions still stand every `SWEEP_SECONDS`.
+their streams stand every `SYNC_SECONDS` and whether their sessions still stand every `SWEEP_SECONDS`, and keeps the
+list of connections that staff see.
 
 Promises:
 
@@ -23,6 +24,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid4
 
+from django.db import Error as DatabaseError
+
 from tickets.api import acheck_sessions, in_thread
 
 from .. import api, fanout, store
@@ -33,6 +36,7 @@ from ..wire.streams import Change, Position
 from ..wire.vocabulary import Notification, StateChanged
 from . import ears
 from .connection import Connection
+from .presence import PASS_SECONDS, Presence
 from .steps import Step
 
 logger = logging.getLogger("notifications.hub")
@@ -47,6 +51,9 @@ JOIN_SECONDS = 0.5
 
 DATABASE_SECONDS = 10.0
 """How long a sync or sweep waits for its answer before it is given up and asked again."""
+
+STOP_SECONDS = 2.0
+"""How long the end of a process may wait for the database."""
 
 UNNUMBERED_SECONDS = 1.0
 """How old a committed row without a number must be before somebody else gives it one."""
@@ -95,6 +102,8 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
         self._stop_listening: Callable[[], None] = lambda: None
         self.layer_ok = True
+        self.presence = Presence()
+        """Told by each socket when it is welcomed and when it goes."""
 
     @classmethod
     def here(cls) -> "Hub":
@@ -115,12 +124,21 @@ class Hub:
         self._stop_listening = fanout.listen(self.hand_over)
         self._tasks = [
             asyncio.create_task(self._for_ever(work), name=f"usher-hub-{work.__name__}")
-            for work in (self._keep_groups, self._sync, self._sweep)
+            for work in (self._keep_groups, self._sync, self._sweep, self._keep_list)
         ]
 
+    @classmethod
+    async def stop_here(cls) -> None:
+        """The process ends."""
+        if cls._here is not None and cls._here._loop is asyncio.get_running_loop():
+            await cls._here.stop()
+
     async def stop(self) -> None:
-        """End the hub's tasks."""
+        """End the hub's tasks; its sockets are listed no more."""
         self._stop_listening()
+        with contextlib.suppress(DatabaseError, TimeoutError):  # the leases of its rows end by themselves
+            async with asyncio.timeout(STOP_SECONDS):
+                await self.presence.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -233,6 +251,9 @@ class Hub:
                 if room := self._rooms.get(stream):
                     _learn(room, None, fence=fence)
                     _tell(room, Connection.fenced, fence)
+            case doorbell.Kicked(stream=stream, names=names):
+                if room := self._rooms.get(stream):
+                    _tell(room, Connection.kicked, names)
 
     def _push(self, stream: str, push: doorbell.Push) -> None:
         room = self._rooms.get(stream)
@@ -334,6 +355,15 @@ class Hub:
             state = states.get(socket.session_id)
             if state is not None:
                 socket.tell(Connection.checked, state)
+
+    # --- The list of connections ---
+
+    async def _keep_list(self) -> None:
+        await asyncio.sleep(min(PASS_SECONDS, conf.PRESENCE_SECONDS))
+        async with asyncio.timeout(DATABASE_SECONDS):
+            kicks = await self.presence.write()
+        for kicked in kicks:
+            self._heard(kicked)
 
 
 def _tell(room: _Room, event: Callable[[Connection, T, float], list[Step]], what: T) -> None:

@@ -21,7 +21,7 @@ from uuid import UUID, uuid4
 
 from django.db import Error as DatabaseError
 
-from tickets.api import TicketRefused, Unavailable, acheck_sessions, aredeem, in_thread
+from tickets.api import TicketRefused, Unavailable, acheck_sessions, aredeem, in_thread, kept_network
 
 from .. import api, store
 from ..conf import conf
@@ -30,6 +30,7 @@ from ..wire.codec import BadFrame, Codec
 from ..wire.streams import Change
 from .connection import Connection, Limits, Phase
 from .hub import DATABASE_SECONDS, Hub
+from .presence import Present
 from .steps import Check, Close, Load, Mark, Open, Redeem, Send, Step
 
 logger = logging.getLogger("notifications.socket")
@@ -153,6 +154,8 @@ class Socket:
         else:
             self._authenticated()
             self.tell(Connection.redeemed, grant)
+            if self.connection.phase is Phase.OPEN:  # re-authenticated, perhaps by another session
+                self._hub.presence.here(self._present())
 
     async def _open(self, step: Open) -> None:
         self.user_id = step.grant.user_id
@@ -166,6 +169,7 @@ class Socket:
         self._hub.started(opening.position)
         self.perform(self.connection.opened(opening, session, time.time()))
         if self.connection.phase is Phase.OPEN:
+            self._hub.presence.here(self._present())
             logger.info("open connection=%s user=%s", self.connection.name, self.user_id)
 
     async def _load(self, step: Load) -> None:
@@ -212,9 +216,20 @@ class Socket:
         except (DatabaseError, TimeoutError):
             return None
 
+    def _present(self) -> Present:
+        return Present(
+            name=self.connection.name,
+            user_id=self.user_id,
+            session_id=self.session_id,
+            network=kept_network(self._address),
+            protocol=self._codec.subprotocol,
+            opened_at=datetime.fromtimestamp(self._started, UTC),
+        )
+
     def _leave(self) -> None:
         if self.user_id is not None:
             self._hub.leave(self)
+            self._hub.presence.gone(self.connection.name)
 
     def _authenticated(self) -> None:
         if self._unauthenticated:

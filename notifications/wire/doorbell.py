@@ -53,6 +53,14 @@ class Ended(msgspec.Struct, frozen=True, tag_field="type", tag="usher.ended"):
     fence: int
 
 
+class Kicked(msgspec.Struct, frozen=True, tag_field="type", tag="usher.kicked"):
+    """Staff disconnected connections of the stream's person: these, by the names they were welcomed with."""
+
+    origin: str
+    stream: str
+    names: list[str]
+
+
 class Push(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="notification.push"):
     """A transient notification from code that only knows Channels. Checked by `content()` before it is shown."""
 
@@ -64,7 +72,7 @@ class Push(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
     data: Any = None
 
 
-Message = Announced | Changed | Ended | Push
+Message = Announced | Changed | Ended | Kicked | Push
 
 
 def pack(message: Message) -> dict[str, Any]:

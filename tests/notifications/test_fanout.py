@@ -6,7 +6,7 @@ from channels.layers import channel_layers, get_channel_layer
 
 from notifications import fanout
 from notifications.live import ears
-from notifications.wire.doorbell import Announced, Ended, unpack
+from notifications.wire.doorbell import Announced, Ended, Kicked, unpack
 from notifications.wire.streams import Announcement
 from tests.notifications.live.life import note
 from tests.notifications.live.test_ears import Heard, redis_layers
@@ -57,10 +57,12 @@ async def test_other_processes_hear_it_as_if_by_group_send(on, valkey):
     await asyncio.sleep(0.2)  # SUBSCRIBE is not confirmed
     await asyncio.to_thread(fanout.announce, [ANNOUNCEMENT])
     await asyncio.to_thread(fanout.announce_end, "u.7", 3)
-    await heard.reaches(2)
+    await asyncio.to_thread(fanout.kick, "u.7", ["c1"])
+    await heard.reaches(3)
     assert [unpack(message) for _group, message in heard] == [
         Announced(fanout.ORIGIN, [ANNOUNCEMENT]),
         Ended(fanout.ORIGIN, "u.7", 3),
+        Kicked(fanout.ORIGIN, "u.7", ["c1"]),
     ]
     assert fanout.state() == "ok"
     await get_channel_layer().flush()

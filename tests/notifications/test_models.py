@@ -1,11 +1,12 @@
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from notifications.models import Notification, Stream, new_epoch
+from notifications.models import Connection, Notification, Stream, new_epoch
 from notifications.wire.content import BODY_LENGTH, KIND_LENGTH, TITLE_LENGTH, URL_LENGTH, Level
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db]
@@ -142,3 +143,48 @@ def test_the_frequent_questions_are_answered_from_an_index(ann, query):
     assert "INDEX" in plan
     assert "SEQ SCAN" not in plan
     assert "SCAN NOTIFICATIONS" not in plan
+
+
+# --- Connection ---
+
+
+def connect(user, **facts):
+    now = timezone.now()
+    times = {"opened_at": now, "leased_until": now + timedelta(seconds=45)}
+    return Connection.objects.create(user=user, session_id=uuid4(), server="s", protocol="usher.v1", **(times | facts))
+
+
+def test_a_connection_is_named_once(ann, ben):
+    row = connect(ann, name="c1")
+    assert (str(row), row.network, row.kicked_at) == ("c1", "", None)
+    assert refused(lambda: connect(ben, name="c1"))
+
+
+def test_connections_go_with_their_person(ann, ben):
+    connect(ann, name="a"), connect(ben, name="b")
+    ann.delete()
+    assert [row.name for row in Connection.objects.all()] == ["b"]
+
+
+def test_connections_are_for_staff_to_see_and_disconnect_and_for_nobody_to_write():
+    from django.contrib.auth.models import Permission
+
+    granted = Permission.objects.filter(content_type__app_label="notifications", content_type__model="connection")
+    assert set(granted.values_list("codename", flat=True)) == {"view_connection", "disconnect_connection"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        lambda: Connection.objects.filter(session_id=uuid4()),
+        lambda: Connection.objects.filter(server="s"),
+        lambda: Connection.objects.filter(pk__in=["c1", "c2"]),
+    ],
+    ids=["of a session", "of a process", "by name"],
+)
+def test_connections_are_found_by_an_index(ann, query):
+    if connection.vendor == "postgresql":
+        connection.cursor().execute("SET LOCAL enable_seqscan = off")
+    plan = query().explain().upper()
+    assert "INDEX" in plan
+    assert "SEQ SCAN" not in plan and "SCAN NOTIFICATIONS" not in plan

@@ -1,5 +1,6 @@
 import io
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
@@ -7,7 +8,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from notifications import api, retention, store
-from notifications.models import Notification, Stream
+from notifications.models import Connection, Notification, Stream
 from tickets.signals import pruning
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
@@ -87,3 +88,14 @@ def test_connecting_twice_prunes_once(monkeypatch):
     retention.connect()
     prune()
     assert len(asked) == 1
+
+
+def test_connections_whose_lease_is_over_go(ann):
+    now = timezone.now()
+    facts = {"user": ann, "session_id": uuid4(), "server": "s", "protocol": "usher.v1", "opened_at": now}
+    Connection.objects.create(name="dead", leased_until=now, **facts)
+    Connection.objects.create(name="alive", leased_until=now + timedelta(seconds=45), **facts)
+    out = io.StringIO()
+    call_command("prune", stdout=out)
+    assert "connections: 1 deleted" in out.getvalue()
+    assert Connection.objects.get().name == "alive"

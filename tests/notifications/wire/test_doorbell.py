@@ -4,7 +4,7 @@ from uuid import uuid4
 import msgpack
 import pytest
 
-from notifications.wire.doorbell import Announced, Changed, Ended, Push, group_of, pack, stream_of, unpack
+from notifications.wire.doorbell import Announced, Changed, Ended, Kicked, Push, group_of, pack, stream_of, unpack
 from notifications.wire.streams import Announcement, Change
 from notifications.wire.vocabulary import Notification, StateChanged
 
@@ -25,6 +25,7 @@ MESSAGES = [
     Changed("me", Change("u.1", 2, StateChanged(state="read", state_version=4, unread=1, unseen=0, ids=["x"]))),
     Changed("me", Change("u.1", 2, StateChanged(state="changed", state_version=4, unread=1, unseen=0, through=7))),
     Ended("me", "u.1", 5),
+    Kicked("me", "u.1", ["c1", "c2"]),
     Push(title="t", data={"a": 1}),
 ]
 
@@ -36,7 +37,8 @@ def test_what_is_packed_is_unpacked_the_same_after_a_trip_through_a_layer(messag
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 def test_a_layer_wants_a_type(message):
-    assert pack(message)["type"] in ("usher.announced", "usher.changed", "usher.ended", "notification.push")
+    ours = [f"usher.{what}" for what in ("announced", "changed", "ended", "kicked")]
+    assert pack(message)["type"] in (*ours, "notification.push")
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,8 @@ def test_a_layer_wants_a_type(message):
         {"type": "usher.ended", "origin": "o", "stream": 5, "fence": 1},
         {"type": "usher.ended", "origin": "o", "stream": "u.1", "fence": True},
         {"type": "usher.announced", "origin": "o", "items": [{"epoch": "e", "fence": 0, "event": {"type": "bye"}}]},
+        {"type": "usher.kicked", "origin": "o", "stream": "u.1", "names": "c1"},
+        {"type": "usher.kicked", "origin": "o", "stream": "u.1", "names": [1]},
         {"type": "notification.push"},
         {"type": "notification.push", "title": "x", "sql": "y"},
     ],

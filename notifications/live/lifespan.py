@@ -1,0 +1,17 @@
+"""What a server tells the application about its own life, where it tells anything (uvicorn does, daphne does not)."""
+
+from typing import Any
+
+from .hub import Hub
+
+
+async def lifespan(scope: Any, receive: Any, send: Any) -> None:
+    """ASGI's lifespan protocol: at the end, after the last socket, this process leaves the list of connections."""
+    while True:
+        message = await receive()
+        ends = message["type"] == "lifespan.shutdown"
+        if ends:
+            await Hub.stop_here()
+        await send({"type": f"{message['type']}.complete"})
+        if ends:
+            return

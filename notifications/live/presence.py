@@ -1,0 +1,249 @@
+"""
+The list of live connections: what this process writes into it, and how a connection on it is closed by staff.
+
+Promises:
+
+* A connect or a close costs no query: it is noted here, and written with all others every few seconds. Who came and
+  went in between is never written. While nothing happens there is one renewal every `PRESENCE_SECONDS`.
+* A row is believed until its lease is over, three renewals after the last one that succeeded. So the list is true
+  again soon after a process was killed, and a process that slept or lost its database puts itself back on it.
+* The list decides nothing. If it cannot be written, sockets stay.
+* A connection that staff disconnected is closed at once where the announcement arrives, else within `SWEEP_SECONDS`.
+"""
+
+import asyncio
+import atexit
+import contextlib
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import inf
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.utils import timezone
+
+from tickets.api import in_thread
+
+from .. import fanout
+from ..conf import conf
+from ..models import Connection
+from ..wire.doorbell import Kicked, stream_of
+
+T = TypeVar("T")
+
+PASS_SECONDS = 2.0
+"""How often news is written: soon enough for somebody who reloads a page, rare enough for a storm of reconnects."""
+
+LEASES = 3
+"""Renewals that may fail before a row is not believed any more: a restarting database must not empty the list."""
+
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """A live socket as the list tells it."""
+
+    name: str
+    user_id: Any
+    session_id: UUID
+    network: str
+    protocol: str
+    opened_at: datetime
+
+
+class Presence:
+    """This process's part of the list. All methods belong to the event loop; only `write` and `stop` query."""
+
+    def __init__(self) -> None:
+        # The random end: in containers the host's name and the process id may both come again.
+        self.server = f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._live: dict[str, Present] = {}
+        self._news: set[str] = set()  # names that came, changed or left since they were written
+        self._listed: set[str] = set()  # names that should be in the table
+        # False when the table may differ from `_listed`: a write failed, or somebody purged rows of ours.
+        self._sure = True
+        self._renew_at = inf
+        self._look_at = inf
+        self._writing = asyncio.Lock()
+        self._stopped = False
+        self._at_exit = False
+
+    def here(self, present: Present) -> None:
+        """The socket was welcomed, or lives by another session now."""
+        self._live[present.name] = present
+        self._news.add(present.name)
+
+    def gone(self, name: str) -> None:
+        """The socket is closed or about to be."""
+        if self._live.pop(name, None):
+            self._news.add(name)
+
+    async def write(self) -> list[Kicked]:
+        """Bring the table up to date if anything is due, and find who was disconnected by staff unheard."""
+        async with self._writing:
+            if self._stopped:
+                return []
+            now = time.monotonic()
+            if self._news:
+                await self._write_news()
+            if not self._sure:
+                await self._write_all()
+            elif now >= self._renew_at:
+                self._sure = await self._in_thread(_renew, self.server) == len(self._listed)
+                self._renew_at = now + conf.PRESENCE_SECONDS
+            self._set_dates(now)
+            if now < self._look_at:
+                return []
+            self._look_at = now + conf.SWEEP_SECONDS
+            return self._kicks(await self._in_thread(_kicked, self.server))
+
+    async def stop(self) -> None:
+        """Take this process off the list; nothing is written afterwards."""
+        async with self._writing:
+            self._stopped = True
+            atexit.unregister(self._leave)
+            if self._at_exit:  # something was written, or may have been
+                await in_thread(_remove_server, self.server)
+
+    async def _write_news(self) -> None:
+        news, self._news = self._news, set()
+        came = [self._live[name] for name in news if name in self._live]
+        left = [name for name in news if name in self._listed and name not in self._live]
+        if not (came or left):
+            return
+        if not self._at_exit:
+            self._at_exit = True
+            atexit.register(self._leave)
+        await self._in_thread(_write, self.server, came, left)
+        self._listed.update(present.name for present in came)
+        self._listed.difference_update(left)
+
+    async def _write_all(self) -> None:
+        live = list(self._live.values())
+        await self._in_thread(_rewrite, self.server, live)
+        self._listed = {present.name for present in live}
+        self._sure = True
+
+    def _set_dates(self, now: float) -> None:
+        if not self._listed:
+            self._renew_at = self._look_at = inf
+        elif self._renew_at == inf:
+            self._renew_at = now + conf.PRESENCE_SECONDS
+            self._look_at = now + conf.SWEEP_SECONDS
+
+    async def _in_thread(self, fn: Callable[..., T], *args: Any) -> T:
+        sure, self._sure = self._sure, False  # until it is known that it went through
+        answer = await in_thread(fn, *args)
+        self._sure = sure
+        return answer
+
+    def _kicks(self, names: list[str]) -> list[Kicked]:
+        streams: dict[str, list[str]] = {}
+        for name in names:
+            if present := self._live.get(name):
+                streams.setdefault(stream_of(present.user_id), []).append(name)
+        return [Kicked(fanout.ORIGIN, stream, found) for stream, found in streams.items()]
+
+    def _leave(self) -> None:
+        """When the interpreter ends without `stop`, as under servers that tell their application nothing of it."""
+        with contextlib.suppress(Exception):  # the leases end by themselves, and there is nobody left to tell
+            _remove_server(self.server)
+
+
+def disconnect(names: Collection[str], *, now: datetime | None = None) -> list[tuple[str, Any]]:
+    """
+    Close just these connections, some hundreds at once, with 4500; their login sessions live on.
+
+    Returns (name, user id) of those that were on the list and not disconnected before. Their processes are told at
+    once; one that does not hear it finds it in its rows.
+    """
+    now = now or timezone.now()
+    with transaction.atomic():
+        found = live(now=now).filter(pk__in=names, kicked_at=None)
+        rows = list(found.select_for_update().order_by("pk").values_list("name", "user_id"))
+        Connection.objects.filter(pk__in=[name for name, _user in rows]).update(kicked_at=now)
+    streams: dict[str, list[str]] = {}
+    for name, user_id in rows:
+        streams.setdefault(stream_of(user_id), []).append(name)
+    for stream, kicked in streams.items():
+        fanout.kick(stream, kicked)
+    return rows
+
+
+def live(*, now: datetime) -> Any:
+    """The rows that are believed."""
+    return Connection.objects.filter(leased_until__gt=now)
+
+
+def purge(*, now: datetime) -> int:
+    """Remove the rows of processes that died; returns how many."""
+    return Connection.objects.filter(leased_until__lte=now).delete()[0]
+
+
+# --- On a database thread ---
+
+
+def _lease() -> datetime:
+    return timezone.now() + timedelta(seconds=LEASES * conf.PRESENCE_SECONDS)
+
+
+def _write(server: str, came: list[Present], left: list[str]) -> None:
+    _insert(server, came, _lease())
+    for start in range(0, len(left), BATCH):
+        Connection.objects.filter(pk__in=left[start : start + BATCH]).delete()
+
+
+def _renew(server: str) -> int:
+    purge(now=timezone.now())
+    return Connection.objects.filter(server=server).update(leased_until=_lease())
+
+
+def _rewrite(server: str, present: list[Present]) -> None:
+    lease = _lease()
+    _insert(server, present, lease)
+    # What has another lease now is not live any more: a write that was given up and went through after all.
+    Connection.objects.filter(server=server).exclude(leased_until=lease).delete()
+
+
+def _insert(server: str, came: list[Present], lease: datetime) -> None:
+    for start in range(0, len(came), BATCH):
+        batch = came[start : start + BATCH]
+        people = get_user_model()._default_manager.filter(pk__in={present.user_id for present in batch})
+        # A person who was deleted a moment ago has sockets until the sweep; no row can refer to them.
+        known = {str(pk) for pk in people.values_list("pk", flat=True)}
+        Connection.objects.bulk_create(
+            [_row(present, server, lease) for present in batch if str(present.user_id) in known],
+            update_conflicts=True,
+            unique_fields=["name"],
+            update_fields=["session_id", "leased_until"],
+        )
+
+
+def _row(present: Present, server: str, lease: datetime) -> Connection:
+    return Connection(
+        name=present.name,
+        user_id=present.user_id,
+        session_id=present.session_id,
+        server=server,
+        network=present.network,
+        protocol=present.protocol,
+        opened_at=present.opened_at,
+        leased_until=lease,
+    )
+
+
+def _kicked(server: str) -> list[str]:
+    found = Connection.objects.filter(server=server, kicked_at__isnull=False)
+    return list(found.values_list("name", flat=True))
+
+
+def _remove_server(server: str) -> None:
+    Connection.objects.filter(server=server).delete()

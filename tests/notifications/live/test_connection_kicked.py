@@ -1,0 +1,138 @@
+"""Staff disconnects a connection: the pure connection's part."""
+
+import pytest
+
+from notifications.live.connection import Connection, Phase
+from notifications.live.steps import Load, Mark, Open, Redeem
+from notifications.wire.closing import CloseCode
+from notifications.wire.vocabulary import Bye, Reauth, State
+from tickets.grants import EndReason
+
+from .life import Life
+
+NAME = "c1"  # as Life calls its connection
+
+
+def accepted(life):
+    life.do(life.connection.connected(ticket=None, since=None, now=life.now))
+
+
+def redeeming(life):
+    life.do(life.connection.connected(ticket="t", since=None, now=life.now))
+    life.taken(Redeem)
+
+
+def joining(life):
+    redeeming(life)
+    life.do(life.connection.redeemed(life.grant(), life.now))
+    life.taken(Open)
+
+
+def opened(life):
+    life.connect()
+
+
+def replaying(life):
+    life.head = 5
+    life.connect(since="e1:2")
+    life.taken(Load)
+
+
+def marking(life):
+    life.connect()
+    life.says(State(state="read", through=1))
+    life.taken(Mark)
+
+
+def held(life):
+    life.connect().after(900)
+    assert life.phase is Phase.REAUTH_REQUIRED
+
+
+def reauthenticating(life):
+    held(life)
+    life.says(Reauth(ticket="t"))
+    life.taken(Redeem)
+
+
+def checking(life):
+    life.connect()
+    life.do(life.connection.fenced(1, life.now))
+    life.asked.clear()
+
+
+PHASES = [accepted, redeeming, joining, opened, replaying, marking, held, reauthenticating, checking]
+
+
+def kick(life, *names):
+    return life.do(life.connection.kicked(list(names), life.now))
+
+
+@pytest.mark.parametrize("lives", PHASES, ids=lambda lives: lives.__name__)
+def test_it_is_told_and_closed_whatever_it_was_doing(lives):
+    life = Life()
+    lives(life)
+    life.heard()
+    kick(life, "other", NAME)
+    bye = life.last(Bye)
+    assert (bye.code, bye.reason, bye.reconnect, bye.need) == (4500, "disconnected_by_staff", False, "login")
+    assert life.heard() == ["bye 4500"]
+    assert life.code is CloseCode.DISCONNECTED_BY_STAFF
+    assert life.connection.wake_at == float("inf")
+
+
+@pytest.mark.parametrize("lives", PHASES, ids=lambda lives: lives.__name__)
+@pytest.mark.parametrize("names", [[], ["other"], [NAME + "0"], ["c"]], ids=str)
+def test_others_of_the_same_person_do_not_notice(lives, names):
+    life = Life()
+    lives(life)
+    before = life.phase
+    life.heard()
+    kick(life, *names)
+    assert (life.heard(), life.asked, life.code, life.phase) == ([], [], None, before)
+
+
+def test_nothing_follows():
+    life = Life()
+    life.connect()
+    kick(life, NAME)
+    life.heard()
+    life.publish(3).sync()
+    kick(life, NAME)
+    life.says(State(state="read", through=1))
+    assert (life.heard(), life.asked) == ([], [])
+
+
+def test_an_answer_that_was_under_way_is_dropped():
+    life = Life()
+    life.head = 5
+    life.connect(since="e1:2")
+    load = life.taken(Load)
+    life.heard()
+    kick(life, NAME)
+    life.do(life.connection.page(life.page(load), life.now))
+    assert life.heard() == ["bye 4500"]
+
+
+def test_what_was_due_first_is_told_first():
+    life = Life()
+    life.connect()
+    life.heard()
+    life.now += 10_000  # the process slept through the grant's end
+    kick(life, NAME)
+    assert life.heard() == ["reauth_required", "bye 4500"]
+
+
+def test_the_end_of_the_session_by_staff_is_told_with_the_same_code():
+    life = Life()
+    life.connect()
+    life.session_reason = EndReason.DISCONNECTED_BY_STAFF
+    life.do(life.connection.fenced(1, life.now)).answer()
+    assert life.code is CloseCode.DISCONNECTED_BY_STAFF
+
+
+def test_it_is_an_event_like_any_other():
+    """As the hub hands it over: `tell(Connection.kicked, names)`."""
+    life = Life()
+    life.connect()
+    assert Connection.kicked(life.connection, ["other"], life.now) == []

@@ -1,0 +1,401 @@
+"""The list of live connections: what is written, when, in how many queries, and how it heals."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from notifications.live import presence as presence_module
+from notifications.live.connection import Connection as LiveConnection
+from notifications.live.hub import Hub
+from notifications.live.presence import Presence, Present, disconnect, live, purge
+from notifications.models import Connection
+from notifications.wire.doorbell import Kicked, stream_of
+from tickets.api import in_thread
+
+from .test_hub import FakeSocket
+
+pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
+
+OPENED = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+
+class Clock:
+    """The monotonic clock of presence, moved by hand."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(presence_module, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def queries(monkeypatch):
+    """What each job on a database thread asked the database: one list of statements a job."""
+    jobs = []
+
+    def count(fn, args):
+        with CaptureQueriesContext(connection) as captured:
+            answer = fn(*args)
+        asked = [query["sql"] for query in captured if query["sql"].split()[0] not in ("BEGIN", "COMMIT", "SAVEPOINT")]
+        jobs.append(asked)
+        return answer
+
+    async def counted(fn, *args):
+        return await in_thread(count, fn, args)
+
+    monkeypatch.setattr(presence_module, "in_thread", counted)
+    return jobs
+
+
+@pytest.fixture
+async def presence(people, clock, settings):
+    settings.NOTIFICATIONS = {"PRESENCE_SECONDS": 15, "SWEEP_SECONDS": 10}
+    made = Presence()
+    yield made
+    await made.stop()
+
+
+def present(user, name=None, **facts):
+    facts = {"session_id": uuid4(), "network": "192.0.2.0/24", "protocol": "usher.v1", "opened_at": OPENED, **facts}
+    return Present(name=name or uuid4().hex[:16], user_id=user.pk, **facts)
+
+
+async def rows(**wanted):
+    return {row.name: row for row in await in_thread(list, Connection.objects.filter(**wanted))}
+
+
+# --- What is written ---
+
+
+async def test_a_socket_is_listed_with_its_facts(presence, ann):
+    facts = present(ann, "c1")
+    presence.here(facts)
+    before = timezone.now()
+    assert await presence.write() == []
+    row = (await rows())["c1"]
+    assert (row.user_id, row.session_id, row.network, row.protocol) == (
+        ann.pk,
+        facts.session_id,
+        *("192.0.2.0/24", "usher.v1"),
+    )
+    assert (row.opened_at, row.server, row.kicked_at) == (OPENED, presence.server, None)
+    assert timedelta(seconds=45) <= row.leased_until - before <= timedelta(seconds=60)
+
+
+async def test_it_goes_with_the_socket(presence, ann):
+    for name in ("c1", "c2"):
+        presence.here(present(ann, name))
+    await presence.write()
+    presence.gone("c1")
+    presence.gone("c1")
+    presence.gone("never-here")
+    await presence.write()
+    assert set(await rows()) == {"c2"}
+
+
+async def test_a_reauthentication_by_another_session_is_told(presence, ann):
+    first, second = present(ann, "c1"), present(ann, "c1")
+    presence.here(first)
+    await presence.write()
+    presence.here(second)
+    await presence.write()
+    assert (await rows())["c1"].session_id == second.session_id
+
+
+async def test_a_storm_is_written_in_batches_and_who_came_and_went_never(presence, ann, queries):
+    for number in range(1200):
+        presence.here(present(ann, f"c{number}"))
+    for number in range(200):
+        presence.gone(f"c{number}")
+    await presence.write()
+    (storm,) = queries
+    assert sum(sql.startswith("SELECT") for sql in storm) == 2, "two batches, and for each a look who is still there"
+    assert len(storm) <= 12, "SQLite takes a hundred rows a statement"
+    queries.clear()
+    for number in range(200, 1200):
+        presence.gone(f"c{number}")
+    await presence.write()
+    (leaving,) = queries
+    assert len(leaving) == 2
+    assert await rows() == {}
+
+
+async def test_silence_costs_one_renewal_an_interval_and_no_query_for_each_connection(presence, ann, queries, clock):
+    for number in range(50):
+        presence.here(present(ann, f"c{number}"))
+    await presence.write()
+    queries.clear()
+    for _ in range(30):  # a minute of passes
+        clock.now += 2
+        await presence.write()
+    renewals = [job for job in queries if any(sql.startswith("UPDATE") for sql in job)]
+    assert len(renewals) == 3 and all(len(job) == 2 for job in renewals), "purge and renew"
+    assert [len(job) for job in queries if job not in renewals] == [1] * 6, "was anybody disconnected unheard?"
+
+
+async def test_an_empty_process_asks_nothing(presence, ann, queries, clock):
+    for _ in range(5):
+        await presence.write()
+        clock.now += 100
+    assert queries == []
+    presence.here(present(ann, "c1"))
+    await presence.write()
+    presence.gone("c1")
+    await presence.write()
+    queries.clear()
+    for _ in range(5):
+        clock.now += 100
+        await presence.write()
+    assert queries == []
+
+
+async def test_renewing_moves_the_lease_of_this_process_only(presence, ann, clock):
+    other = Presence()
+    for name, each in (("mine", presence), ("theirs", other)):
+        each.here(present(ann, name))
+        await each.write()
+    before = await rows()
+    clock.now += 15
+    await presence.write()
+    after = await rows()
+    assert after["mine"].leased_until > before["mine"].leased_until
+    assert after["theirs"].leased_until == before["theirs"].leased_until
+    await other.stop()
+    assert set(await rows()) == {"mine"}
+
+
+async def test_processes_are_told_apart_though_host_and_pid_come_again():
+    assert Presence().server != Presence().server
+    assert len(Presence().server) <= Connection._meta.get_field("server").max_length
+
+
+# --- Leases ---
+
+
+async def test_what_nobody_renewed_is_not_live_and_is_purged_by_whoever_is_next(presence, ann, clock):
+    dead = Presence()
+    dead.here(present(ann, "dead"))
+    await dead.write()
+    presence.here(present(ann, "alive"))
+    await presence.write()
+    past = timezone.now() + timedelta(seconds=46)
+    assert await in_thread(lambda: live(now=past).count()) == 0
+    await in_thread(Connection.objects.filter(name="dead").update, leased_until=timezone.now())
+    assert await in_thread(lambda: [row.name for row in live(now=timezone.now())]) == ["alive"]
+    clock.now += 15
+    await presence.write()
+    assert set(await rows()) == {"alive"}
+
+
+def test_purging_counts(ann):
+    now = timezone.now()
+    facts = {"user": ann, "session_id": uuid4(), "server": "s", "protocol": "p", "opened_at": now}
+    Connection.objects.create(name="over", leased_until=now, **facts)
+    Connection.objects.create(name="lives", leased_until=now + timedelta(microseconds=1), **facts)
+    assert (purge(now=now), purge(now=now)) == (1, 0)
+    assert Connection.objects.get().name == "lives"
+
+
+async def test_a_process_that_was_taken_for_dead_puts_itself_back(presence, ann, clock):
+    for name in ("c1", "c2"):
+        presence.here(present(ann, name))
+    await presence.write()
+    await in_thread(Connection.objects.all().delete)  # it slept, and others purged its rows
+    for _ in range(2):
+        clock.now += 15
+        await presence.write()
+    assert set(await rows()) == {"c1", "c2"}
+
+
+# --- The database away ---
+
+
+async def test_what_could_not_be_written_is_written_later(presence, ann, monkeypatch):
+    presence.here(present(ann, "c1"))
+    with monkeypatch.context() as away:
+        away.setattr(presence_module, "_insert", _raise)
+        with pytest.raises(OperationalError):
+            await presence.write()
+    presence.here(present(ann, "c2"))
+    await presence.write()
+    assert set(await rows()) == {"c1", "c2"}
+
+
+async def test_a_row_that_was_written_unheard_does_not_stay(presence, ann, monkeypatch):
+    """The answer was given up, and the query went through all the same."""
+    presence.here(present(ann, "c1"))
+    write = presence_module._write
+
+    def unheard(*args):
+        write(*args)
+        raise OperationalError("connection lost")
+
+    with monkeypatch.context() as away:
+        away.setattr(presence_module, "_write", unheard)
+        with pytest.raises(OperationalError):
+            await presence.write()
+    assert set(await rows()) == {"c1"}
+    presence.gone("c1")
+    presence.here(present(ann, "c2"))
+    await presence.write()
+    assert set(await rows()) == {"c2"}
+
+
+async def test_a_person_who_is_gone_takes_nobody_off_the_list(presence, people):
+    ann, ben, _cleo = people
+    for user, name in ((ann, "a"), (ben, "b")):
+        presence.here(present(user, name))
+    await in_thread(ann.delete)
+    await presence.write()
+    assert set(await rows()) == {"b"}
+
+
+def _raise(*_args):
+    raise OperationalError("away")
+
+
+# --- The end ---
+
+
+async def test_a_clean_stop_takes_the_process_off_and_nothing_is_written_afterwards(ann, people):
+    presence = Presence()
+    presence.here(present(ann, "c1"))
+    await presence.write()
+    await presence.stop()
+    presence.here(present(ann, "c2"))
+    await presence.write()
+    assert await rows() == {}
+
+
+async def test_a_process_that_listed_nobody_stops_without_a_query(people, queries):
+    await Presence().stop()
+    assert queries == []
+
+
+def test_an_interpreter_that_ends_leaves_the_list(ann):
+    presence = Presence()
+    presence_module._insert(presence.server, [present(ann, "c1")], timezone.now() + timedelta(minutes=1))
+    presence._leave()
+    assert not Connection.objects.exists()
+
+
+# --- Disconnecting ---
+
+
+async def test_disconnecting_marks_and_tells(presence, people, told):
+    ann, ben, _cleo = people
+    for user, name in ((ann, "a1"), (ann, "a2"), (ann, "a3"), (ben, "b1")):
+        presence.here(present(user, name))
+    await presence.write()
+    kicked = await in_thread(disconnect, ["a1", "a2", "b1", "unknown"])
+    assert kicked == [("a1", ann.pk), ("a2", ann.pk), ("b1", ben.pk)]
+    assert [(type(item), item.stream, item.names) for item in told] == [
+        (Kicked, stream_of(ann.pk), ["a1", "a2"]),
+        (Kicked, stream_of(ben.pk), ["b1"]),
+    ]
+    assert set(await rows(kicked_at=None)) == {"a3"}
+    assert await in_thread(disconnect, ["a1"]) == [], "once"
+
+
+async def test_what_is_not_live_is_not_disconnected(ann, people, told):
+    presence = Presence()
+    presence.here(present(ann, "c1"))
+    await presence.write()
+    assert await in_thread(disconnect, ["c1"], now=timezone.now() + timedelta(minutes=5)) == []
+    assert told == []
+    await presence.stop()
+
+
+async def test_a_disconnect_that_was_not_heard_is_found_within_a_sweep(presence, ann, clock):
+    presence.here(present(ann, "c1"))
+    presence.here(present(ann, "c2"))
+    await presence.write()
+    await in_thread(disconnect, ["c1"])
+    found = []
+    for _ in range(6):
+        clock.now += 2
+        found += await presence.write()
+    ((stream, names),) = {(kicked.stream, tuple(kicked.names)) for kicked in found}
+    assert (stream, names) == (stream_of(ann.pk), ("c1",))
+
+
+async def test_writing_a_row_again_does_not_forget_that_it_was_disconnected(presence, ann, clock):
+    presence.here(present(ann, "c1"))
+    await presence.write()
+    await in_thread(disconnect, ["c1"])
+    presence._sure = False
+    await presence.write()
+    assert set(await rows(kicked_at=None)) == set()
+
+
+# --- Driven by the hub ---
+
+
+@pytest.fixture
+async def hub(people, settings):
+    settings.NOTIFICATIONS = {"SYNC_SECONDS": 3600, "SWEEP_SECONDS": 0.05, "PRESENCE_SECONDS": 0.05}
+    hub = Hub.here()
+    yield hub
+    await hub.stop()
+
+
+async def until(ask):
+    async with asyncio.timeout(10):
+        while not (answer := await ask()):
+            await asyncio.sleep(0.01)
+    return answer
+
+
+async def test_the_hub_keeps_the_list_and_leaves_it(hub, ann):
+    hub.presence.here(present(ann, "c1"))
+    assert set(await until(rows)) == {"c1"}
+    await hub.stop()
+    assert await rows() == {}
+
+
+async def test_the_hub_hands_a_disconnect_to_the_sockets_of_the_person(hub, people):
+    ann, ben, _cleo = people
+    hers, his = FakeSocket(ann.pk), FakeSocket(ben.pk)
+    for socket in (hers, his):
+        await hub.join(socket)
+    hub.hand_over(Kicked("other", stream_of(ann.pk), ["c1"]))
+    assert await hers.hears(LiveConnection.kicked) == ["c1"]
+    assert his.told(LiveConnection.kicked) == []
+
+
+async def test_the_hub_finds_a_disconnect_that_nothing_announced(hub, ann, monkeypatch):
+    socket = FakeSocket(ann.pk)
+    await hub.join(socket)
+    hub.presence.here(present(ann, "c1"))
+    await until(rows)
+    monkeypatch.setattr(presence_module.fanout, "_hubs", [])
+    await in_thread(disconnect, ["c1"])
+    assert await socket.hears(LiveConnection.kicked) == ["c1"]
+
+
+async def test_without_a_database_the_hub_says_a_line_and_tries_again(hub, ann, monkeypatch, caplog):
+    with monkeypatch.context() as away, caplog.at_level(logging.WARNING):
+        away.setattr(presence_module, "_insert", _raise)
+        hub.presence.here(present(ann, "c1"))
+        await until(lambda: _said(caplog, "keep_list: OperationalError: away"))
+    assert set(await until(rows)) == {"c1"}
+    assert sum("keep_list" in message for message in caplog.messages) <= 2
+    assert "Traceback" not in caplog.text
+
+
+async def _said(caplog, what):
+    return what in caplog.text
