@@ -16,7 +16,8 @@ ROOMS = ("tickets", "notifications")
 PURE = ("notifications/wire/*", "notifications/live/connection.py")
 STANDARD_LIBRARY_ONLY = ("tickets/grants.py", "tickets/minting.py", "tickets/handshake.py")
 # grants: plain data of the standard library only, so that what is pure on the other side can name it.
-FACE_OF_TICKETS = ("tickets.api", "tickets.signals", "tickets.rest", "tickets.grants")
+# staff: what admin pages share, as rest is for REST.
+FACE_OF_TICKETS = ("tickets.api", "tickets.signals", "tickets.rest", "tickets.staff", "tickets.grants")
 
 # What may be imported only in a few places, each with its reason where it is an exception.
 ONLY_IN: dict[tuple[str, ...], tuple[str, ...]] = {

@@ -23,6 +23,11 @@ class LoginSession(models.Model):
     previous_jti = models.CharField(max_length=64, blank=True)
     rotated_at = models.DateTimeField(null=True, blank=True)
 
+    class Meta:
+        # Nobody adds, changes or deletes one by hand, so nobody needs a permission for it.
+        default_permissions = ("view",)
+        permissions = [("end_loginsession", "Can end login sessions")]
+
     def __str__(self) -> str:
         return f"{self.method} {self.id}"
 
@@ -50,6 +55,8 @@ class Ticket(models.Model):
                 name="tickets_outstanding",
             )
         ]
+        default_permissions = ("view",)
+        permissions = [("revoke_ticket", "Can revoke tickets")]
 
     def __str__(self) -> str:
         return f"{self.purpose} ticket {self.pk}"

@@ -1,0 +1,90 @@
+"""The log and the live connections as staff see them. Nothing here can be written: what people are told comes from
+code, and goes by retention."""
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+
+from tickets.api import audit
+from tickets.staff import StaffAdmin
+
+from .live import presence
+from .models import Connection, Notification, Stream
+
+
+@admin.register(Stream)
+class StreamAdmin(StaffAdmin):
+    fields = ("user", "epoch", "head", "floor", "fence", "state_version")
+    list_display = ("user", "head", "floor", "state_version", "fence", "epoch")
+    ordering = ("-id",)
+    ids = ()
+
+
+@admin.register(Notification)
+class NotificationAdmin(StaffAdmin):
+    fields = (
+        *("id", "user", "seq", "created_at", "kind", "level", "title", "body", "url", "data", "expires_at"),
+        *("seen_at", "read_at", "archived_at"),
+    )
+    list_display = ("title", "user", "state", "level", "kind", "seq", "created_at")
+    list_filter = ("level", ("read_at", admin.EmptyFieldListFilter), ("archived_at", admin.EmptyFieldListFilter))
+    ordering = ("-id",)  # which ascends with the time
+
+    @admin.display
+    def state(self, notification: Notification) -> str:
+        for column, state in (("archived_at", "archived"), ("read_at", "read"), ("seen_at", "seen")):
+            if getattr(notification, column) is not None:
+                return state
+        return "unseen" if notification.seq is not None else "waiting for its number"
+
+
+@admin.register(Connection)
+class ConnectionAdmin(StaffAdmin):
+    fields = ("name", "user", "session", "network", "protocol", "server", "opened_at", "leased_until", "kicked_at")
+    list_display = ("name", "user", "state", "opened_at", "network", "protocol", "server", "session")
+    list_filter = ("server", "protocol")
+    ordering = ("-opened_at",)
+    since = "opened_at"
+    ids = ("pk", "session_id")
+    actions = ("disconnect",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:
+        """Only what is believed to be live."""
+        return super().get_queryset(request).filter(leased_until__gt=timezone.now())
+
+    @admin.display
+    def state(self, connection: Connection) -> str:
+        return "live" if connection.kicked_at is None else "being disconnected"
+
+    @admin.display(description="login session", ordering="session_id")
+    def session(self, connection: Connection) -> str:
+        page = reverse("admin:tickets_loginsession_change", args=[connection.session_id])
+        return format_html('<a href="{}">{}</a>', page, connection.session_id)
+
+    @admin.action(description="Disconnect selected connections", permissions=["disconnect"])
+    def disconnect(self, request: HttpRequest, queryset: QuerySet[Connection]) -> HttpResponse | None:
+        def act(names: list[str], now: datetime) -> int:
+            kicked = presence.disconnect(names, now=now)
+            for name, user_id in kicked:
+                audit("connection_disconnected", connection=name, user=user_id, by=request.user.pk)
+            return len(kicked)
+
+        return self.act_on(
+            request,
+            queryset.filter(kicked_at=None),
+            act,
+            action="disconnect",
+            verb="Disconnect",
+            done="Connections disconnected",
+            warning="Their login sessions live on, but these clients stay away until a person acts. "
+            "To keep somebody out, end their login sessions.",
+        )
+
+    def has_disconnect_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("notifications.disconnect_connection")
