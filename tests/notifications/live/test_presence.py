@@ -14,11 +14,14 @@ from notifications.live import presence as presence_module
 from notifications.live.connection import Connection as LiveConnection
 from notifications.live.hub import Hub
 from notifications.live.presence import Presence, Present, disconnect, live, purge
+from notifications.live.socket import Socket
 from notifications.models import Connection
 from notifications.wire.doorbell import Kicked, stream_of
-from tickets.api import in_thread
+from notifications.wire.native import NativeCodec
+from tickets.api import in_thread, issue, open_session
 
 from .test_hub import FakeSocket
+from .test_socket import Server
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
 
@@ -399,3 +402,38 @@ async def test_without_a_database_the_hub_says_a_line_and_tries_again(hub, ann, 
 
 async def _said(caplog, what):
     return what in caplog.text
+
+
+async def test_a_socket_is_listed_from_its_welcome_to_its_close_by_the_session_it_lives_by(hub, ann):
+    async def ticket():
+        session_id = await in_thread(open_session, ann, method="token")
+        return session_id, (await in_thread(issue, user=ann, session_id=session_id)).ticket
+
+    first, opening = await ticket()
+    second, again = await ticket()
+    server = Server()
+    socket = Socket(hub=hub, codec=NativeCodec(), send=server.send, address="192.0.2.77")
+    assert hub.presence._live == {}
+    socket.connect(ticket=opening, since=None)
+    name = (await server.says("welcome"))["connection"]
+    row = (await until(rows))[name]
+    assert (row.user_id, row.session_id, row.network, row.protocol) == (ann.pk, first, "192.0.2.0/24", "usher.v1")
+    assert abs(row.opened_at - timezone.now()) < timedelta(minutes=1)
+    socket.receive(f'{{"type":"reauth","ticket":"{again}"}}')
+    await server.says("reauthenticated")
+    await until(lambda: rows(session_id=second))
+    socket.release(1000)
+    await until(_nobody)
+
+
+async def test_a_socket_that_is_refused_is_never_listed(hub, people):
+    server = Server()
+    socket = Socket(hub=hub, codec=NativeCodec(), send=server.send, address=None)
+    socket.connect(ticket="garbage", since=None)
+    await server.closes()
+    socket.release(None)
+    assert (hub.presence._live, hub.presence._news) == ({}, set())
+
+
+async def _nobody():
+    return await rows() == {}
