@@ -15,7 +15,7 @@
  *
  * Rules of this file:
  *
- * * One socket at a time. `#turn` counts attempts: who finds it changed after waiting has been overtaken and says nothing.
+ * * One socket at a time. `#turn` counts attempts: who finds it changed after waiting was overtaken and says nothing.
  * * A ticket is used once, so every attempt gets its own.
  * * The position moves before a listener hears, and never back but by a `reset`.
  * * Listeners are called last: they may call anything here.
@@ -43,9 +43,9 @@ import { Alarm, backOff } from "./timing.js";
 
 /**
  * @typedef {object} Options
- * @property {(context: { reason: "connect" | "reauth", attempt: number }) => Promise<Ticket>} getTicket Called for every
- *   attempt. Throws `UnauthorizedError` if the person must sign in. Whatever else it throws is a failed attempt; a number
- *   `retryAfterMs` of it is how long to wait at least.
+ * @property {(context: { reason: "connect" | "reauth", attempt: number }) => Promise<Ticket>} getTicket Called for
+ *   every attempt. Throws `UnauthorizedError` if the person must sign in. Whatever else it throws is a failed attempt;
+ *   a number `retryAfterMs` of it is how long to wait at least.
  * @property {Position | null} [position] Where to resume; without it the first connection starts with what is new.
  * @property {new (url: string, protocols: string[]) => Socket} [WebSocket]
  * @property {Clock["setTimeout"]} [setTimeout]
@@ -213,8 +213,8 @@ export class UsherClient {
   }
 
   /**
-   * Set the state of some notifications, or of all up to a number. Resolves with the server's `state` frame; rejects with
-   * its `error` (`CommandError`), without a connection, at its end, and after 10 s.
+   * Set the state of some notifications, or of all up to a number. Resolves with the server's `state` frame; rejects
+   * with its `error` (`CommandError`), without a connection, at its end, and after 10 s.
    *
    * @param {Marking} marking
    * @returns {Promise<State>}
@@ -475,8 +475,8 @@ export class UsherClient {
 /** @typedef {{ reason: string | undefined, reconnect: boolean, need: string }} Verdict */
 
 /**
- * What the end of a socket asks of its client: by the table, else by the server's own words. An end without a reason, and
- * a 1000 that nobody said `bye` to (a proxy's, or a server's that stops), mean: come back.
+ * What the end of a socket asks of its client: by the table, else by the server's own words. An end without a reason,
+ * and a 1000 that nobody said `bye` to (a proxy's, or a server's that stops), mean: come back.
  *
  * @param {number | undefined} code
  * @param {Bye | undefined} bye
@@ -517,7 +517,7 @@ function clockOf(options) {
 
 function globalWebSocket() {
   const { WebSocket } = /** @type {any} */ (globalThis);
-  if (!WebSocket) throw new TypeError("There is no WebSocket here (Node has one since version 22): pass one, such as ws.");
+  if (!WebSocket) throw new TypeError("There is no WebSocket here (Node has one from version 22 on): pass one.");
   return WebSocket;
 }
 

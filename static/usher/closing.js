@@ -1,6 +1,6 @@
 /**
- * Why a socket was closed, and what its client should do about it. The table of `docs/wire.md`; a test holds it equal to
- * the server's own.
+ * Why a socket was closed, and what its client should do about it. The table of `docs/wire.md`; a test holds it equal
+ * to the server's own.
  *
  * @module
  */

@@ -65,7 +65,7 @@ export class Line {
 
     socket.onmessage = ({ data }) => this.receive(data);
     socket.onclose = ({ code }) => this.end(code);
-    // `close` follows and tells more. Stays when the others are taken off: to `ws` an error nobody hears is fatal.
+    // `close` follows and tells more; but to `ws` an error that nobody hears is fatal.
     socket.onerror = () => {};
   }
 
@@ -106,7 +106,12 @@ export class Line {
     }
   }
 
-  /** After the last frame, not after the close: that may take long, or never come. @param {number} [code] @param {Bye} [bye] */
+  /**
+   * With the last frame, not with the close: that may take long, or never come.
+   *
+   * @param {number} [code]
+   * @param {Bye} [bye]
+   */
   end(code, bye) {
     if (this.over) return;
     this.drop();
@@ -119,8 +124,6 @@ export class Line {
     this.over = true;
     this.heartbeat.clear();
     this.ackAlarm.clear();
-    this.socket.onmessage = null;
-    this.socket.onclose = null;
     this.socket.close(1000);
   }
 
@@ -180,7 +183,7 @@ export class Line {
   }
 
   ack() {
-    if (this.unacked > 0) this.send({ type: "ack", seq: this.lastSeq });
+    this.send({ type: "ack", seq: this.lastSeq });
     this.forget();
   }
 

@@ -31,7 +31,7 @@ export class UnauthorizedError extends Error {
  * @property {(change: ReauthChange) => void} tell
  */
 
-/** How much of the grant is left when a client comes by itself: a random share in between, so that not all come at once. */
+/** How much of the grant is left when a client comes by itself: a random share, so that not all come at once. */
 const LEAST_LEFT = 1 / 10;
 const MOST_LEFT = 1 / 3;
 
@@ -118,7 +118,6 @@ export class Reauth {
   begin() {
     if (this.stopped || this.underWay) return;
     this.underWay = true;
-    this.alarm.clear();
     void this.attempt();
   }
 
