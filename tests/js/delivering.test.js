@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { inspect } from "node:util";
 
 import { Stage, settled } from "./support.js";
 
@@ -36,8 +37,10 @@ describe("position", () => {
     assert.deepEqual(stage.client.position, { epoch: "e1", seq: 5 });
   });
 
-  for (const position of [undefined, null, {}, { epoch: "", seq: 1 }, { epoch: "e", seq: NaN }, { epoch: "e", seq: -1 }, { epoch: "e", seq: 1.5 }]) {
-    test(`${JSON.stringify(position)} is none: the server would take it for nonsense`, async () => {
+  const numbers = [undefined, null, NaN, -1, 1.5, "1", 2 ** 53];
+  const nonsense = [undefined, null, {}, { epoch: "", seq: 1 }, ...numbers.map((seq) => ({ epoch: "e", seq }))];
+  for (const position of nonsense) {
+    test(`${inspect(position)} is none: the server would take it for nonsense`, async () => {
       const stage = new Stage({ position });
       const socket = await stage.connected();
       assert.equal(socket.url, "ws://site/ws/");

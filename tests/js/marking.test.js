@@ -6,7 +6,9 @@ import { describe, test } from "node:test";
 import { CommandError } from "../../static/usher/client.js";
 import { Stage, settled } from "./support.js";
 
-const answer = (ref, fields = {}) => ({ type: "state", state: "read", ids: ["n1"], state_version: 1, unread: 0, unseen: 0, ref, ...fields });
+function answer(ref, fields = {}) {
+  return { type: "state", state: "read", ids: ["n1"], state_version: 1, unread: 0, unseen: 0, ref, ...fields };
+}
 
 /** What became of a promise by now. */
 function fate(promise) {
@@ -22,6 +24,7 @@ describe("mark", () => {
   test("is answered by the state frame with its ref, which is an event as well", async () => {
     const stage = new Stage();
     const socket = await stage.connected();
+    const { pending } = stage.clock;
     const [one, two] = [
       fate(stage.client.mark({ ids: ["n1"], state: "read" })),
       fate(stage.client.mark({ through: 9, state: "seen" })),
@@ -38,6 +41,7 @@ describe("mark", () => {
     socket.say(answer("mark-1"));
     await settled();
     assert.equal(one.value.state, "read");
+    assert.equal(stage.clock.pending, pending, "nothing is waited for any more");
     assert.equal(stage.of("change").length, 3);
   });
 

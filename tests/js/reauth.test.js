@@ -26,7 +26,8 @@ function grant(stage, { length = GRANT_MS, ahead = 0, held = 0 } = {}) {
 
 function refuse(stage, fields = {}) {
   const { ref } = stage.socket.of("reauth").at(-1);
-  stage.socket.say({ type: "reauth_failed", code: "ticket_refused", attempts_left: 2, retry_after_ms: 1_000, ref, ...fields });
+  const told = { code: "ticket_refused", attempts_left: 2, retry_after_ms: 1_000 };
+  stage.socket.say({ type: "reauth_failed", ref, ...told, ...fields });
 }
 
 /** When after the welcome the client asks for a ticket by itself. */
@@ -164,6 +165,8 @@ describe("refused", () => {
     assert.deepEqual(stage.asked.slice(1).map(({ attempt }) => attempt), [1, 2, 3]);
     grant(stage);
     assert.deepEqual(stage.of("reauth").map(({ state }) => state), ["required", "done"]);
+    require(stage);
+    assert.equal(stage.asked.at(-1).attempt, 1, "what is over counts no more");
   });
 
   for (const code of ["too_soon", "unavailable"]) {
@@ -249,10 +252,10 @@ describe("no ticket", () => {
     stage.clock.chance = 0.5;
     await stage.connected();
     require(stage);
-    const at = [];
-    for (let ms = 0; ms < 3_000 && !stage.socket.of("reauth").length; ms += 50) {
-      if (asksForReauth(stage) > at.length) at.push(ms - 50);
-      await stage.clock.advance(50);
+    for (const [attempt, wait] of [250, 500, 1_000].entries()) {
+      await stage.clock.advance(wait - 1);
+      assert.equal(asksForReauth(stage), attempt + 1);
+      await stage.clock.advance(1);
     }
     assert.equal(asksForReauth(stage), 4);
     grant(stage);

@@ -184,7 +184,8 @@ describe("no ticket", () => {
 
   test("an answer that never comes is given up, and not used when it does come", async () => {
     let answer;
-    const stage = new Stage({ tickets: (_, number) => (number === 1 ? new Promise((resolve) => (answer = resolve)) : null) });
+    const late = new Promise((resolve) => (answer = resolve));
+    const stage = new Stage({ tickets: (_, number) => (number === 1 ? late : null) });
     stage.client.open();
     await stage.clock.advance(14_999);
     assert.equal(stage.client.state, "connecting");

@@ -23,7 +23,8 @@ export class FakeClock {
   setTimeout = (ring, ms) => {
     if (!(ms >= 0)) throw new RangeError(`a timer for ${ms} ms`);
     this.#numbers += 1;
-    this.#timers.set(this.#numbers, { ring, at: this.time + ms });
+    // What every engine does with a number that is too big for it.
+    this.#timers.set(this.#numbers, { ring, at: this.time + (ms > 2 ** 31 - 1 ? 1 : ms) });
     return this.#numbers;
   };
 
@@ -124,8 +125,8 @@ export const GRANT_MS = 900_000;
 const utc = (ms) => new Date(ms).toISOString();
 
 /**
- * A client and everything around it. `tickets` may be a function that is asked for each, with the context and the number
- * of the ticket; what it throws is what `getTicket` throws.
+ * A client and everything around it. `tickets` may be a function that is asked for each, with the context and the
+ * number of the ticket; what it throws is what `getTicket` throws.
  */
 export class Stage {
   clock = new FakeClock();
@@ -210,11 +211,13 @@ export class Stage {
   }
 
   notify(seq, fields = {}) {
-    this.socket.say({ type: "notification", stream: "u.1", seq, id: `n${seq}`, title: `Number ${seq}`, replayed: false, ...fields });
+    const told = { stream: "u.1", id: `n${seq}`, title: `Number ${seq}`, replayed: false };
+    this.socket.say({ type: "notification", seq, ...told, ...fields });
   }
 
   bye(code, fields = {}) {
-    this.socket.say({ type: "bye", code, reason: "told", reconnect: true, need: "ticket", retry_after_ms: 0, ...fields });
+    const told = { reason: "told", reconnect: true, need: "ticket", retry_after_ms: 0 };
+    this.socket.say({ type: "bye", code, ...told, ...fields });
   }
 
   /** Keeps the line from being found dead while time passes. */
