@@ -230,7 +230,7 @@ class Client:
         start |= {f"t.{frame['topic']}": frame["cursor"] for frame in self.of("subscribed")}
         return Socket(frames=list(self.frames), start=start, revoked_at=revoked_at)
 
-    async def expect(self, type: str, timeout: float = 5, **fields: object) -> Frame:  # noqa: A002
+    async def expect(self, type: str, timeout: float = 20, **fields: object) -> Frame:  # noqa: A002
         """The first frame of this type and with these fields since the last expected one."""
 
         def look() -> Frame | None:
@@ -243,12 +243,12 @@ class Client:
         wanted = " ".join([type, *(f"{name}={value!r}" for name, value in fields.items())])
         return await self._until(look, timeout, f"no {wanted}")
 
-    async def expect_many(self, count: int, type: str, timeout: float = 10, **fields: object) -> list[Frame]:  # noqa: A002
+    async def expect_many(self, count: int, type: str, timeout: float = 30, **fields: object) -> list[Frame]:  # noqa: A002
         """The next `count` such frames, in order of arrival."""
         deadline = time.monotonic() + timeout
         return [await self.expect(type, timeout=deadline - time.monotonic(), **fields) for _ in range(count)]
 
-    async def next(self, timeout: float = 5) -> Frame:
+    async def next(self, timeout: float = 20) -> Frame:
         """Exactly the next frame, whatever it is."""
 
         def look() -> Frame | None:
@@ -306,7 +306,7 @@ class Client:
     def close_reason(self) -> str | None:
         return self.websocket.close_reason
 
-    async def closed(self, timeout: float = 5) -> int:
+    async def closed(self, timeout: float = 20) -> int:
         """The close code, once the server has closed."""
         await asyncio.wait([self._reading], timeout=timeout)
         assert self.close_code is not None, f"still open after {timeout:g} s\n{self}"

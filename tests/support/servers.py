@@ -80,7 +80,7 @@ class Server:
             self.kill()
             raise RuntimeError(f"{self.kind} did not come up: {error}\n{self.log()}") from error
 
-    def wait_ready(self, timeout: float = 10) -> None:
+    def wait_ready(self, timeout: float = 60) -> None:
         """Until GET /healthz says 200; at once an error if the process has ended."""
 
         def healthy() -> bool:
