@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, transaction
 from django.http import Http404
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
@@ -168,6 +168,12 @@ class StrictView(APIView):
     """What every REST view here starts from: bodies are bounded before they are read, and no answer is cached."""
 
     metadata_class = None  # OPTIONS tells a stranger nothing
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        # With ATOMIC_REQUESTS a refusal would roll back what it must leave behind: the throttle's count, the end of a
+        # session whose refresh token was stolen.
+        return transaction.non_atomic_requests(super().as_view(**initkwargs))
 
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
         _check_framing(request.META)

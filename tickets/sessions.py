@@ -139,7 +139,7 @@ def why_not(
     if not is_active:
         return EndReason.ACCOUNT_DISABLED
     if ended_at is not None:
-        return EndReason(end_reason)
+        return EndReason(end_reason) if end_reason in set(EndReason) else EndReason.LOGGED_OUT
     if expires_at <= now:
         return EndReason.EXPIRED
     return None

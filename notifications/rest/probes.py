@@ -4,7 +4,7 @@ import functools
 from typing import Any
 
 from django.db import Error as DatabaseError
-from django.db import connection
+from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
@@ -18,6 +18,7 @@ from ..live.hub import Hub
 from ..wire.native import FRAME_BYTES, NativeCodec
 
 
+@transaction.non_atomic_requests  # Django refuses ATOMIC_REQUESTS for coroutines
 async def healthz(request: HttpRequest) -> HttpResponse:
     """200 while the event loop turns. No I/O: a database that is away must not get the process killed."""
     return HttpResponse("ok\n", content_type="text/plain")

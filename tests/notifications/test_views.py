@@ -181,3 +181,17 @@ def test_a_page_costs_a_constant_number_of_queries(client, ann, django_assert_ma
     client.force_login(ann)
     with django_assert_max_num_queries(6):
         client.get("/")
+
+
+def test_a_page_is_not_shown_to_an_ended_session(client, ann):
+    from uuid import UUID
+
+    from tickets.api import EndReason, end_session
+
+    client.force_login(ann)
+    api.notify(ann, title="before")
+    assert "before" in client.get("/").content.decode()
+    end_session(UUID(client.session["usher.sid"]), reason=EndReason.DISCONNECTED_BY_STAFF)
+    api.notify(ann, title="after")
+    assert client.get("/").headers["Location"].startswith("/accounts/login/")
+    assert press(client, read="all", through="2").headers["Location"].startswith("/accounts/login/")

@@ -1,0 +1,42 @@
+from uuid import UUID
+
+import pytest
+
+from tickets.api import EndReason, end_session
+from tickets.django_sessions import SID
+
+pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def staff(client, django_user_model):
+    person = django_user_model.objects.create_superuser("sue", password="secret")
+    client.force_login(person)
+    return person
+
+
+def end(client):
+    end_session(UUID(client.session[SID]), reason=EndReason.DISCONNECTED_BY_STAFF)
+
+
+def test_no_page_is_shown_to_an_ended_session(client, staff):
+    assert client.get("/admin/").status_code == 200
+    end(client)
+    assert client.get("/admin/").headers["Location"].startswith("/admin/login/")
+    assert SID not in client.session, "signed out for good"
+
+
+def test_the_api_answers_in_its_own_words(client, staff):
+    end(client)
+    answer = client.get("/api/notifications/")
+    assert (answer.status_code, answer.json()["code"]) == (401, "session_ended")
+
+
+def test_a_standing_session_stays(client, staff):
+    client.get("/admin/")
+    assert client.get("/admin/").status_code == 200
+
+
+def test_strangers_cost_no_query(client, db, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        client.get("/accounts/login/")

@@ -1,0 +1,20 @@
+from typing import Any
+
+from django.contrib.auth import logout
+from django.http import HttpRequest
+from django.utils.deprecation import MiddlewareMixin
+from rest_framework.views import APIView
+
+from tickets import sessions
+from tickets.django_sessions import known_session
+
+
+class EndedSessionMiddleware(MiddlewareMixin):
+    """Signs out the cookie of an ended login session, before it is shown a page. After AuthenticationMiddleware."""
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
+        if issubclass(getattr(view, "cls", object), APIView):
+            return  # the API says it in its own words: see DjangoSessionAuthentication
+        session_id = known_session(request.session)
+        if session_id is not None and not sessions.check_sessions([session_id])[session_id].alive:
+            logout(request)
