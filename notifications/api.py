@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from django.db.models import Model, QuerySet
 from django.utils import timezone
@@ -110,7 +111,8 @@ def notify_many(
 
 
 def _publish_batch(keys: list[Any], said: Content, idempotency_key: str | None, caller: str, now: datetime) -> int:
-    rows = [_row(key, said, idempotency_key, caller, now) for key in keys]
+    # In one order, so that two calls with the same key cannot wait for each other.
+    rows = [_row(key, said, idempotency_key, caller, now) for key in sorted(keys)]
     with transaction.atomic():  # a batch with a key that was used for something else is not written at all
         written = store.insert_many(rows, now=now)
         if written is None:
@@ -123,14 +125,14 @@ def _batches(users: Any) -> Iterator[list[Any]]:
     if not isinstance(users, QuerySet):
         yield from _chunks(users)
         return
-    if users.query.is_sliced:
-        raise TypeError("notify_many() walks the queryset by primary key: pass it unsliced.")
+    if users.query.is_sliced or users.query.combinator:
+        raise TypeError("notify_many() walks the queryset by primary key: pass it unsliced, and no union of several.")
     # By key and not with .iterator(): no cursor stays open across the commits between the batches, which SQLite answers
     # with "database is locked" as soon as another process writes.
     ordered = users.order_by("pk").values_list("pk", flat=True)
     keys = list(ordered[:BATCH])
     while keys:
-        yield keys
+        yield list(dict.fromkeys(keys))  # a join may bring somebody more than once
         keys = list(ordered.filter(pk__gt=keys[-1])[:BATCH])
 
 
@@ -149,7 +151,7 @@ def _key_of(user: Any) -> Any:
     key = user.pk if isinstance(user, Model) else user
     if key is None:
         raise ValueError("This user is not saved yet and cannot be told anything.")
-    return key
+    return get_user_model()._meta.pk.to_python(key)  # "5" is told what 5 is told, and on the same stream
 
 
 def _row(user_id: Any, what: Content, key: str | None, caller: str, now: datetime) -> Notification:
@@ -249,7 +251,6 @@ def mark(
             _after_commit(lambda: fanout.announce_change(named(raised=True)))
         return Marked(meant, changed, named(raised=False))
     with transaction.atomic():
-        store.lock(user_id)
         meant, changed = apply()
         change = named(raised=bool(changed))
     if changed:

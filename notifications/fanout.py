@@ -9,6 +9,7 @@ loop, opens a connection for every call), with any other layer by `group_send`.
 """
 
 import logging
+import os
 import threading
 import time
 import uuid
@@ -23,8 +24,16 @@ from .wire.streams import Announcement, Change
 
 logger = logging.getLogger("notifications.fanout")
 
-ORIGIN: Final = uuid.uuid4().hex
+ORIGIN = uuid.uuid4().hex
 """This process. A hub ignores what its own process sent through the layer: it was handed it already."""
+
+
+def _be_somebody_else() -> None:
+    global ORIGIN
+    ORIGIN = uuid.uuid4().hex
+
+
+os.register_at_fork(after_in_child=_be_somebody_else)  # workers forked from one loaded process are not one process
 
 PATIENCE: Final = 0.2
 """Seconds for connecting, and again for writing, to Redis: with one of each a caller waits less than half a second."""

@@ -17,7 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import BigIntegerField, Count, F, Min, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import BigIntegerField, Count, DateTimeField, F, Min, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from .models import Notification, Stream, new_epoch
@@ -241,28 +241,27 @@ def mark(
     """
     meant = Notification.objects.filter(user_id=user_id, seq__isnull=False)
     meant = meant.filter(pk__in=ids) if ids is not None else meant.filter(seq__lte=through)
+    change: dict[str, Any]
+    seen = Coalesce("seen_at", Value(now, DateTimeField()))
     match state:
         case "seen":
-            changed = meant.filter(seen_at=None).update(seen_at=now)
+            others, change = Q(seen_at=None), {"seen_at": now}
         case "read":
-            meant.filter(seen_at=None).update(seen_at=now)
-            changed = meant.filter(read_at=None).update(read_at=now)
+            others, change = Q(read_at=None), {"read_at": now, "seen_at": seen}
         case "unread":
-            changed = meant.filter(read_at__isnull=False).update(read_at=None)
+            others, change = Q(read_at__isnull=False), {"read_at": None}
         case "archived":
-            meant.filter(seen_at=None).update(seen_at=now)
-            changed = meant.filter(archived_at=None).update(archived_at=now)
+            others, change = Q(archived_at=None), {"archived_at": now, "seen_at": seen}
         case "unarchived":
-            changed = meant.filter(archived_at__isnull=False).update(archived_at=None)
+            others, change = Q(archived_at__isnull=False), {"archived_at": None}
         case _:
             raise ValueError(f"unknown state {state!r}")
+    with transaction.atomic():
+        # In one order, so that two marks cannot wait for each other. Not by locking the stream: whoever publishes to
+        # this person would then wait with us for the rows that somebody's open transaction holds.
+        list(meant.filter(others).order_by("seq").select_for_update().values_list("seq", flat=True))
+        changed = meant.filter(others).update(**change)
     return (changed or meant.count()), changed
-
-
-def lock(user_id: Any) -> None:
-    """Queue for the person's stream until the surrounding transaction ends, so that two marks cannot cross."""
-    ensure_stream(user_id)
-    Stream.objects.select_for_update().get(user_id=user_id)
 
 
 def raise_state_version(user_id: Any) -> Position:

@@ -166,6 +166,7 @@ class Connection:
         self._met_fence = -1
         self._checking = False
         self._checking_under = -1
+        self._check_failed = False
         self._fence_at_redeem = -1
 
         # Delivery.
@@ -385,7 +386,9 @@ class Connection:
                 self._error(steps, "invalid_ack", f"seq is not between 0 and {stream.cursor}.", command.ref)
         else:
             releases = sum(1 for seq in stream.unacked if seq <= command.seq)
-            if releases == 0 or (releases < FREE_ACK and self._small_acks.take(now)):
+            # A quarter at most: in a small window fewer than FREE_ACK could be all that will ever be acked.
+            free = min(FREE_ACK, max(1, self.limits.window // 4))
+            if releases == 0 or (releases < free and self._small_acks.take(now)):
                 return  # acks are cumulative: the next one will say the same
             for _ in range(releases):
                 stream.unacked.popleft()
@@ -489,7 +492,8 @@ class Connection:
             self._note_fence(steps, announcement.fence)
         self._learn(stream, announcement.epoch, announcement.seq)
         is_next = announcement.seq == stream.cursor + 1 and announcement.epoch == stream.epoch
-        if is_next and self._deliverable and self._room > 0:
+        # Not while a page is read: its answer would be older than the cursor, and look like numbers taken back.
+        if is_next and self._deliverable and not stream.loading and self._room > 0:
             self._say(steps, stream, announcement.event)
         elif stream.behind:
             self._advance(steps, now)
@@ -594,11 +598,9 @@ class Connection:
             return
         stream.head = max(stream.head, position.head)
         for event in page.events:
-            if event.seq is None or event.seq <= stream.cursor:
-                continue  # said meanwhile, by an announcement
             if self._room <= 0:
                 return
-            self._skip(steps, stream, event.seq - 1)
+            self._skip(steps, stream, (event.seq or 0) - 1)
             self._say(steps, stream, event)
         self._skip(steps, stream, page.through)
 
@@ -655,6 +657,7 @@ class Connection:
     def check_failed(self, now: float) -> list[Step]:
         """Nobody can tell now: what is held back stays so, and it is asked again."""
         steps = self._due(now)
+        self._check_failed = True
         self._retry_at = now + RETRY_SECONDS
         return steps
 
@@ -797,7 +800,9 @@ class Connection:
         return steps
 
     def _retry(self, steps: list[Step], now: float) -> None:
-        if self._checking and self.grant is not None:
+        # Only one that failed: of two under way, the later answer could be the older one.
+        if self._checking and self._check_failed and self.grant is not None:
+            self._check_failed = False
             steps.append(Check(self.grant.session_id))
         self._advance(steps, now)
 

@@ -50,6 +50,8 @@ async def join(group: str, hear: Hear) -> None:
     opened = _opened_by_layer(layer)
     layer.channels[channel] = _Mailbox(group, hear, opened)
     await layer.group_add(group, channel)
+    if isinstance(layer, InMemoryChannelLayer):
+        layer.groups[group][channel] = 0  # never expires: it would end the membership after a day
 
 
 async def leave(group: str) -> None:

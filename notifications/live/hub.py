@@ -78,13 +78,14 @@ class Listener(Protocol):
 class _Room:
     """The sockets of one stream in this process."""
 
-    __slots__ = ("in_group", "known", "sockets", "user_id")
+    __slots__ = ("in_group", "known", "missed_change", "sockets", "user_id")
 
     def __init__(self, user_id: Any) -> None:
         self.user_id = user_id
         self.sockets: dict[Listener, None] = {}  # in order of arrival
         self.known: Position | None = None  # the newest that all of them were told
         self.in_group = asyncio.Event()
+        self.missed_change = False  # seen, read or archived changed unheard, and the sockets were not told yet
 
 
 class Hub:
@@ -100,6 +101,7 @@ class Hub:
         self._unauthenticated: Counter[str | None] = Counter()
         self._sockets = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._jobs: dict[str, asyncio.Future[Any]] = {}
         self._stop_listening: Callable[[], None] = lambda: None
         self.layer_ok = True
         self.presence = Presence()
@@ -204,7 +206,8 @@ class Hub:
     def started(self, position: Position) -> None:
         """A socket of this stream was opened at this position: what changes from here on is news to it."""
         room = self._rooms.get(position.stream)
-        if room is not None and room.known is None:
+        # An older position than the known one is what this socket has to be brought on from: the next sync tells all.
+        if room is not None and (room.known is None or _is_older(position, room.known)):
             room.known = position
 
     def leave(self, socket: Listener) -> None:
@@ -223,6 +226,18 @@ class Hub:
         """From any thread of this process: what `fanout` tells."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: this process ends and has nobody left to tell
             self._loop.call_soon_threadsafe(self._heard, message)
+
+    def _hear_here(self, group: str, packed: object) -> None:
+        """From the layer; the in-memory one calls on whatever loop and thread its sender runs."""
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = False
+        if here:
+            self._hear(group, packed)
+        else:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._hear, group, packed)
 
     def _hear(self, group: str, packed: object) -> None:
         """From the layer: what other processes told, or what anybody pushed to the group."""
@@ -292,7 +307,7 @@ class Hub:
             async with asyncio.timeout(None) as patience:
                 for group in wanted - self._groups:
                     patience.reschedule(self._loop.time() + LAYER_SECONDS)
-                    await ears.join(group, self._hear)
+                    await ears.join(group, self._hear_here)
                     self._groups.add(group)
                 for group in self._groups - wanted:
                     patience.reschedule(self._loop.time() + LAYER_SECONDS)
@@ -318,31 +333,43 @@ class Hub:
         await asyncio.sleep(conf.SYNC_SECONDS)
         before = {stream: room.known for stream, room in self._rooms.items()}
         people = [room.user_id for room in self._rooms.values()]
-        async with asyncio.timeout(DATABASE_SECONDS):
-            positions = await in_thread(_look, people)
-        behind = [position for position in positions if self._synced(position, before.get(position.stream))]
-        if behind:
-            async with asyncio.timeout(DATABASE_SECONDS):
-                changes = await in_thread(_changes, [(self._rooms[p.stream].user_id, p) for p in behind])
-            for change in changes:
+        for position in await self._once("look", _look, people):
+            self._synced(position, before.get(position.stream))
+        rooms = [(room.user_id, room.known) for room in self._rooms.values() if room.missed_change and room.known]
+        if rooms:
+            for change in await self._once("changes", _changes, rooms):
                 if room := self._rooms.get(change.stream):
+                    room.missed_change = False
                     _tell(room, Connection.changed, change)
 
-    def _synced(self, position: Position, before: Position | None) -> bool:
-        """Tell the room where its stream stands, if that is news; True if seen, read or archived changed unheard."""
+    async def _once(self, name: str, fn: Callable[..., list[T]], *args: Any) -> list[T]:
+        """
+        On a database thread, for a bounded time. A job that hangs (on somebody's lock) keeps its thread until it ends:
+        no second one of that name is started meanwhile, or the hub alone would use up all threads.
+        """
+        job = self._jobs.get(name)
+        if job is not None and not job.done():
+            await asyncio.wait([job], timeout=DATABASE_SECONDS)
+            return []  # what it found, if it found it, is old by now
+        job = self._jobs[name] = asyncio.ensure_future(in_thread(fn, *args))
+        job.add_done_callback(lambda done: done.cancelled() or done.exception())  # heard below, or by nobody any more
+        async with asyncio.timeout(DATABASE_SECONDS):
+            return await asyncio.shield(job)
+
+    def _synced(self, position: Position, before: Position | None) -> None:
+        """Tell the room where its stream stands, if that is news."""
         room = self._rooms.get(position.stream)
         if room is None or position == room.known:
-            return False
+            return
         known = room.known
         # Announcements that came while the query ran know more than its answer. A head below the one known *before* the
         # query is not an old answer, though: numbers were taken back.
         overtaken = known is not None and before is not None and before.head <= position.head < known.head
         if overtaken:
-            return False
-        missed_change = known is not None and position.state_version > known.state_version
+            return
+        room.missed_change |= known is not None and position.state_version > known.state_version
         room.known = position
         _tell(room, Connection.positioned, position)
-        return missed_change
 
     async def _sweep(self) -> None:
         await asyncio.sleep(conf.SWEEP_SECONDS)
@@ -364,6 +391,15 @@ class Hub:
             kicks = await self.presence.write()
         for kicked in kicks:
             self._heard(kicked)
+
+
+def _is_older(position: Position, known: Position) -> bool:
+    return (
+        position.epoch != known.epoch
+        or position.head < known.head
+        or position.fence < known.fence
+        or position.state_version < known.state_version
+    )
 
 
 def _tell(room: _Room, event: Callable[[Connection, T, float], list[Step]], what: T) -> None:

@@ -107,8 +107,12 @@ class Socket:
             self.tell(Connection.received, command)
 
     def tell(self, event: Callable[[Connection, T, float], list[Step]], what: T) -> None:
-        """Anything else that happened."""
-        self.perform(event(self.connection, what, time.time()))
+        """Anything else that happened. What fails here must neither reach others nor lose a frame silently."""
+        try:
+            self.perform(event(self.connection, what, time.time()))
+        except Exception:
+            logger.exception("connection %s failed", self.connection.name)
+            self.fail()
 
     def replace(self) -> None:
         """A newer socket of the same person takes the place."""

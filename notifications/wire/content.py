@@ -89,18 +89,24 @@ def content(
     errors = {field: problem for field, problem in checks.items() if problem}
     if errors:
         raise InvalidContent(errors)
-    return msgspec.convert(
-        {
-            "title": title,
-            "body": body,
-            "kind": kind,
-            "level": str(level),
-            "url": url,
-            "data": data,
-            "expires_at": expires_at,
-        },
-        Content,
-    )
+    said = {"title": title, "body": body, "kind": kind, "level": str(level), "url": url, "data": data}
+    return msgspec.convert({**_plain(said), "expires_at": expires_at}, Content)
+
+
+def _plain(value: Any) -> Any:
+    """The same without subclasses, which encoders refuse: a template's SafeString is a `str` to whoever passes it."""
+    match value:
+        case str():
+            return str.__str__(value)
+        case None | bool():
+            return value
+        case int():
+            return int(value)
+        case float():
+            return float(value)
+        case dict():
+            return {_plain(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value]
 
 
 def parse_data(text: str) -> Any:
@@ -157,7 +163,7 @@ def data_problem(value: object) -> str | None:
     problem = _json_problem(value, DATA_DEPTH)
     if problem:
         return problem
-    if len(msgspec.json.encode(value)) > DATA_BYTES:
+    if len(msgspec.json.encode(_plain(value))) > DATA_BYTES:
         return f"must have at most {DATA_BYTES} bytes as JSON."
     return None
 

@@ -290,3 +290,33 @@ def test_counts(ann):
     assert api.counts(ann) == (1, 1)
     store.mark(ann.pk, state="seen", ids=None, through=1, now=timezone.now())
     assert api.counts(ann) == (1, 0)
+
+
+def test_text_of_a_template_is_told(ann, told):
+    from django.utils.safestring import mark_safe
+
+    api.notify(ann, title=mark_safe("<b>x</b>"))
+    assert announced(told) == [("<b>x</b>", 1)]
+    assert type(told[0].items[0].event.title) is str
+
+
+def test_a_key_given_as_text_is_the_same_person(ann, told):
+    api.notify(str(ann.pk), title="x")
+    assert told[0].items[0].stream == stream_of(ann.pk)
+
+
+def test_a_union_cannot_be_walked():
+    users = get_user_model().objects
+    with pytest.raises(TypeError, match="no union"):
+        api.notify_many(users.filter(pk=1).union(users.filter(pk=2)), title="x")
+
+
+def test_a_join_tells_nobody_twice(people):
+    from django.contrib.auth.models import Group
+
+    ann, ben, _cleo = people
+    groups = [Group.objects.create(name=name) for name in "abc"]
+    ann.groups.set(groups)
+    ben.groups.set(groups[:1])
+    assert api.notify_many(get_user_model().objects.filter(groups__in=groups), title="x") == 2
+    assert Notification.objects.count() == 2

@@ -847,3 +847,36 @@ def test_a_client_that_left_is_not_spoken_to(open_life):
     open_life.connection.disconnected()
     open_life.publish(3).after(10_000)
     assert (open_life.heard(), open_life.asked, open_life.code) == ([], [], None)
+
+
+def test_an_announcement_that_overtakes_the_page_being_read_is_not_taken_for_numbers_taken_back(life):
+    life.connect()
+    life.publish(heard=False).sync()
+    page = life.page(life.taken(Load))  # read: the head is 1
+    life.announce(1)
+    life.publish()
+    life.do(life.connection.page(page, life.now))
+    life.publish().answer()
+    assert life.heard() == ["welcome", "1", "2", "3"]
+
+
+def test_there_is_one_check_at_a_time_even_after_a_failed_load(open_life):
+    open_life.publish(heard=False).sync()
+    load = open_life.taken(Load)
+    open_life.fence = 1
+    open_life.do(open_life.connection.fenced(1, open_life.now))
+    open_life.taken(Check)
+    open_life.do(open_life.connection.load_failed(load.stream, open_life.now))
+    open_life.after(1.5)
+    assert open_life.asked == []
+
+
+def test_a_small_window_does_not_stall_an_honest_client():
+    life = Life(limits=Limits(window=8)).connect()
+    life.publish(400)
+    for _ in range(100):
+        life.now += 0.01
+        life.ack(max(event.seq for event in life.said if getattr(event, "seq", None))).answer()
+    life.after(31)
+    assert life.code is None
+    assert life.heard()[-1] == "400"

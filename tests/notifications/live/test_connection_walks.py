@@ -154,6 +154,7 @@ class Walk:
     # --- What must hold ---
 
     def check(self, said):
+        resuming = any(type(event).__name__ == "Welcome" for event in said)
         for event in said:
             match event:
                 case Notification(seq=seq, replayed=_):
@@ -165,7 +166,8 @@ class Walk:
                 case Skipped(through=through):
                     assert through > self.position
                     self.position = through
-                case Reset(head=head):
+                case Reset(head=head, reason=reason):
+                    assert reason == "expired" or resuming, f"reset {reason} of a log that never went back"
                     self.position = head
                 case CaughtUp(cursor=cursor):
                     assert cursor == self.position

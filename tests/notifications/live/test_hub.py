@@ -1,5 +1,7 @@
 import asyncio
+import contextlib
 import logging
+import threading
 from uuid import uuid4
 
 import pytest
@@ -270,3 +272,50 @@ async def test_a_database_that_fails_is_survived(ann, eager_hub, monkeypatch, ca
             await asyncio.sleep(0.01)
     monkeypatch.setattr(hub_module, "_look", look)
     await socket.hears(Connection.positioned)
+
+
+async def test_a_push_from_another_thread_runs_on_the_hubs_loop(hub):
+    socket = FakeSocket(1)
+    await hub.join(socket)
+
+    def push():
+        asyncio.run(get_channel_layer().group_send(group_of("u.1"), {"type": "notification.push", "title": "hi"}))
+
+    await asyncio.to_thread(push)
+    await socket.hears(Connection.pushed)
+
+
+async def test_a_group_is_joined_for_good(hub):
+    await hub.join(FakeSocket(1))
+    layer = get_channel_layer()
+    layer.group_expiry = -3600
+    layer._clean_expired()
+    assert layer.groups[group_of("u.1")]
+
+
+async def test_a_socket_that_opened_at_an_older_position_than_the_room_knows_is_brought_on(ann, eager_hub):
+    await api.anotify(ann, title="x")
+    first, second = FakeSocket(ann.pk), FakeSocket(ann.pk)
+    await eager_hub.join(first)
+    older = (await api.in_thread(store.positions, [ann.pk]))[stream_of(ann.pk)]
+    await first.hears(Connection.positioned)
+    await api.anotify(ann, title="y")
+    await eager_hub.join(second)
+    eager_hub.started(older)
+    assert (await second.hears(Connection.positioned)).head == 2
+
+
+async def test_one_job_that_hangs_does_not_take_a_thread_with_every_sync(hub, transactional_db, monkeypatch):
+    monkeypatch.setattr(hub_module, "DATABASE_SECONDS", 0.05)
+    go, started = threading.Event(), []
+
+    def hang():
+        started.append(1)
+        go.wait(10)
+        return []
+
+    for _ in range(5):
+        with contextlib.suppress(TimeoutError):
+            await hub._once("look", hang)
+    assert started == [1]
+    go.set()

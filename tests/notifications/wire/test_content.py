@@ -197,3 +197,22 @@ def test_data_given_as_text():
     for text in ("", "{", "NaN", "[" * 100_000, "\ud800"):
         with pytest.raises(InvalidContent, match="data: is not JSON"):
             parse_data(text)
+
+
+class Safe(str):
+    """As templates make them."""
+
+    __slots__ = ()
+
+
+class Ratio(float):
+    __slots__ = ()
+
+
+def test_subclasses_of_text_and_numbers_become_plain():
+    said = content(title=Safe("t"), body=Safe("b"), data={Safe("k"): [Safe("v"), Ratio(0.5), (1, True, None)]})
+    assert (type(said.title), type(said.body)) == (str, str)
+    assert said.data == {"k": ["v", 0.5, [1, True, None]]}
+    ((key, (value, ratio, _rest)),) = said.data.items()
+    assert [type(key), type(value), type(ratio)] == [str, str, float]
+    said.fingerprint()
