@@ -44,6 +44,7 @@ async function post(url, body) {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-CSRFToken": cookie("csrftoken") },
     body: JSON.stringify(body),
+    signal: AbortSignal.timeout(10_000), // a server that hangs must not use up the page's connections
   });
   // Either the session is over, or somebody signed in anew in another tab and this page's CSRF token with it; both are
   // mended by signing in.
@@ -76,7 +77,11 @@ class Inbox {
     this.client.on("change", (frame) => this.changed(frame));
     this.client.on("gap", () => this.refresh());
     this.client.on("welcome", (frame) => this.welcomed(frame));
-    this.client.on("reauth", (change) => change.state === "failed" && this.say());
+    this.client.on("reauth", (change) => {
+      if (change.state === "failed" && change.reason === "unauthorized") this.say();
+      // What was marked while the connection was held is only told by the version.
+      if (change.state === "done" && change.state_version !== this.version) this.refresh();
+    });
     document.addEventListener("submit", (event) => this.submitted(event));
     one("[data-retry]").addEventListener("click", () => this.client.retryNow());
     addEventListener("online", () => this.client.setOnline(true));
