@@ -8,6 +8,9 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from tickets.rest import NowhereView
 
+admin.site.site_header = admin.site.site_title = "Usher"
+admin.site.index_title = "Tickets, connections, notifications"
+
 # Its icons are data: images in its own style sheet; pictures cannot do anything.
 api_docs = csp_update({"img-src": ["data:"]})(
     SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="usher/api_docs.html")
