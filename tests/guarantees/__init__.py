@@ -2,10 +2,4 @@
 
 Every promise has a checker and, beside the test that it passes for the product, a test that it does not pass for a
 naive variant: a checker that cannot fail proves nothing. The naive variants are in the modules that run as processes.
-
-    SOAK=1 pytest tests/guarantees      # the full sizes, where the ones run every time are smaller
 """
-
-import os
-
-SOAK = os.environ.get("SOAK") == "1"

@@ -6,13 +6,13 @@ from itertools import pairwise
 
 import pytest
 
-from tests.guarantees import SOAK, crowd
+from tests.guarantees import crowd
 from tests.support.histories import Published, Reader, judge
 from tests.support.servers import Server
 
 MODULE = "tests.guarantees.appending"
 # (processes, threads in each, appends of each thread)
-SIZES = {"scaled": (4, 16, 500 if SOAK else 125), "embedded": (2, 4, 2_000 if SOAK else 500)}
+SIZES = {"scaled": (4, 16, 500), "embedded": (2, 4, 2_000)}
 SMALL = (2, 8, 10)
 
 
