@@ -221,6 +221,30 @@ def current(user_id: Any, *, now: datetime) -> QuerySet[Notification]:
     return Notification.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), user_id=user_id, seq__isnull=False)
 
 
+def listed(
+    user_id: Any,
+    *,
+    head: int,
+    now: datetime,
+    unread: bool = False,
+    archived: bool = False,
+    search: str = "",
+    before: int | None = None,
+    after: int | None = None,
+) -> QuerySet[Notification]:
+    """What a list shows, up to a head that was read before: newest first; with `after`, oldest first. Not sliced."""
+    rows = current(user_id, now=now).filter(seq__lte=head, archived_at__isnull=not archived)
+    if unread:
+        rows = rows.filter(read_at=None)
+    if search:
+        rows = rows.filter(Q(title__icontains=search) | Q(body__icontains=search))
+    if before is not None:
+        rows = rows.filter(seq__lt=before)
+    if after is not None:
+        return rows.filter(seq__gt=after).order_by("seq")
+    return rows.order_by("-seq")
+
+
 def counts(user_id: Any, *, now: datetime) -> tuple[int, int]:
     """(unread, unseen), archived ones not counted. Unseen is part of unread, so one walk over one index counts both."""
     unread = current(user_id, now=now).filter(read_at=None, archived_at=None).order_by()

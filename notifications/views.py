@@ -36,7 +36,8 @@ def inbox(request: HttpRequest) -> HttpResponse:
     # The position first: the live connection goes on from it, so what is numbered meanwhile is told there.
     position = store.position_of(store.ensure_stream(request.user.pk))
     unread, _unseen = api.counts(request.user, now=now)
-    rows = list(_rows(request.user.pk, show, before, position.head, now)[: PAGE + 1])
+    shown: dict[str, Any] = {"unread": show == "unread", "archived": show == "archived", "before": before}
+    rows = list(store.listed(request.user.pk, head=position.head, now=now, **shown)[: PAGE + 1])
     more = len(rows) > PAGE
     context: dict[str, Any] = {
         "show": show,
@@ -49,15 +50,6 @@ def inbox(request: HttpRequest) -> HttpResponse:
         "blank": {},
     }
     return render(request, "usher/inbox.html", context)
-
-
-def _rows(user_id: Any, show: str, before: int | None, head: int, now: Any) -> Any:
-    rows = store.current(user_id, now=now).filter(seq__lte=head, archived_at__isnull=show != "archived")
-    if show == "unread":
-        rows = rows.filter(read_at=None)
-    if before is not None:
-        rows = rows.filter(seq__lt=before)
-    return rows.order_by("-seq")
 
 
 def _shown(row: Notification) -> dict[str, Any]:

@@ -2,7 +2,6 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import Q, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
 from rest_framework.permissions import BasePermission, IsAuthenticated
@@ -46,13 +45,14 @@ class NotificationsView(StrictView):
     def get(self, request: Request) -> Response:
         query = ListQuery.of(request.query_params)
         query.is_valid(raise_exception=True)
-        wanted = query.validated_data
+        wanted = dict(query.validated_data)
         now = timezone.now()
         # The head first: what is numbered meanwhile is not in the list, and not below the head either.
         stream = store.ensure_stream(request.user.pk)
         unread, unseen = store.counts(request.user.pk, now=now)
-        rows = list(_listed(request.user.pk, stream.head, wanted, now)[: wanted["limit"] + 1])
-        results, more = rows[: wanted["limit"]], len(rows) > wanted["limit"]
+        limit = wanted.pop("limit")
+        rows = list(store.listed(request.user.pk, head=stream.head, now=now, **wanted)[: limit + 1])
+        results, more = rows[:limit], len(rows) > limit
         answer = {
             "epoch": stream.epoch,
             "head": stream.head,
@@ -88,19 +88,6 @@ class NotificationsView(StrictView):
             PublishedManySerializer({"results": published}).data if many else PublishedSerializer(published[0]).data,
             status=201,
         )
-
-
-def _listed(user_id: Any, head: int, wanted: dict[str, Any], now: Any) -> QuerySet[Notification]:
-    rows = store.current(user_id, now=now).filter(seq__lte=head, archived_at__isnull=not wanted["archived"])
-    if wanted["unread"]:
-        rows = rows.filter(read_at=None)
-    if wanted.get("search"):
-        rows = rows.filter(Q(title__icontains=wanted["search"]) | Q(body__icontains=wanted["search"]))
-    if "before" in wanted:
-        rows = rows.filter(seq__lt=wanted["before"])
-    if "after" in wanted:
-        return rows.filter(seq__gt=wanted["after"]).order_by("seq")
-    return rows.order_by("-seq")
 
 
 def _people(names: list[str]) -> list[Any]:
