@@ -183,7 +183,7 @@ class Inbox {
       if (this.client.state !== "connected") await this.refresh(); // else the change is heard
     } catch (error) {
       if (error instanceof UnauthorizedError) this.say();
-      else form.requestSubmit === undefined || this.fallBack(form, button);
+      else this.fallBack(form, button);
     }
   }
 
