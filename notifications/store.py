@@ -20,6 +20,8 @@ from django.db import connection, transaction
 from django.db.models import BigIntegerField, Count, DateTimeField, F, Min, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Greatest
 
+from tickets.api import SessionState, check_sessions
+
 from .models import Notification, Stream, new_epoch
 from .wire import vocabulary
 from .wire.doorbell import stream_of
@@ -195,6 +197,27 @@ def opening(user_id: Any, *, now: datetime) -> Opening:
     """What a connection starts from."""
     stream = ensure_stream(user_id)
     return Opening(position_of(stream), *counts(user_id, now=now))
+
+
+def open_for(user_id: Any, session_id: UUID, *, now: datetime) -> tuple[Opening, SessionState]:
+    """
+    What a connection starts from, and how its login session stood after that was read.
+
+    In this order and in statements of their own: a session that stands when the fence is known can only end under a
+    newer one. In one job, since handing work to a database thread costs more than a query.
+    """
+    start = opening(user_id, now=now)
+    return start, check_sessions([session_id], now=now)[session_id]
+
+
+def look(user_ids: Collection[Any], *, unnumbered_before: datetime) -> tuple[list[Position], list[Any]]:
+    """
+    Where these people's streams stand, and whose rows were committed before a moment and still have no number.
+
+    The second is about everybody, whether asked for or not.
+    """
+    found = list(positions(user_ids).values()) if user_ids else []
+    return found, waiting(before=unnumbered_before)
 
 
 def positions(user_ids: Collection[Any]) -> dict[str, Position]:
