@@ -12,6 +12,7 @@ from notifications import api
 from notifications.admin import NotificationAdmin
 from notifications.models import Connection, Notification, Stream
 from notifications.wire.doorbell import Kicked, stream_of
+from tests.support.pages import words_of
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
 
@@ -114,7 +115,7 @@ def test_notifications_are_read_and_not_written(admin_client, ann):
     row = api.notify(ann, title="<i>hello</i>", body="there", idempotency_key="k", data={"a": 1})
     row.refresh_from_db()
     for page in (admin_client.get(NOTIFICATIONS), admin_client.get(f"{NOTIFICATIONS}{row.pk}/change/")):
-        text = page.content.decode()
+        text = words_of(page)
         assert "&lt;i&gt;hello" in text and "<i>hello" not in text
         assert row.dedup not in text and row.fingerprint not in text
         assert "dedup" not in text and "fingerprint" not in text

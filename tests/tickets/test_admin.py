@@ -6,6 +6,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from tests.support.pages import words_of
 from tickets.admin import LoginSessionAdmin, SessionState, TicketAdmin, TicketState
 from tickets.grants import EndReason, Purpose
 from tickets.issuing import issue
@@ -112,7 +113,7 @@ def test_facts_are_shown_and_credentials_are_not(admin_client, user, tickets):
     LoginSession.objects.filter(pk=session.pk).update(refresh_jti="jti-of-the-next", previous_jti="jti-of-the-last")
     ticket = tickets["issued"]
     pages = [
-        admin_client.get(path).content.decode()
+        words_of(admin_client.get(path))
         for path in (
             *(TICKETS, f"{TICKETS}{ticket.pk}/change/", f"{TICKETS}{ticket.pk}/history/"),
             *(SESSIONS, f"{SESSIONS}{session.pk}/change/", f"{SESSIONS}{session.pk}/history/"),
