@@ -3,6 +3,7 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
+PROCESSES ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,10 +21,10 @@ PRODUCTION = DEBUG=0 SECRET_KEY="$(RANDOM_KEY)" JWT_SIGNING_KEY="$(RANDOM_KEY)" 
 	DATABASE_URL=postgresql://usher@127.0.0.1/usher REDIS_URL=redis://127.0.0.1:6379/0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check clean
+.PHONY: help run run-scaled test check clean
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # In development Django answers to loopback names only. Where others are to reach the site it needs the names they call
 # it by: the one it is served on or, on all addresses (0.0.0.0, [::]), this machine's. Not "*": then any page could be
@@ -35,7 +36,7 @@ EMPTY :=
 COMMA := ,
 NAMES = $(LOOPBACK) $(HOST) $(if $(filter $(ALL_ADDRESSES),$(HOST)),$(OWN_NAMES))
 ifeq ($(filter $(LOOPBACK),$(HOST))$(shell grep -s '^ *ALLOWED_HOSTS *=' .env),)
-run: export ALLOWED_HOSTS ?= $(subst $(EMPTY) $(EMPTY),$(COMMA),$(strip $(NAMES)))
+run run-scaled: export ALLOWED_HOSTS ?= $(subst $(EMPTY) $(EMPTY),$(COMMA),$(strip $(NAMES)))
 endif
 
 run: $(RUNTIME) ## serve a demo site on http://127.0.0.1:8000 (HOST= and PORT= change it); Ctrl-C ends it
@@ -45,6 +46,10 @@ run: $(RUNTIME) ## serve a demo site on http://127.0.0.1:8000 (HOST= and PORT= c
 # On a terminal the server is a job of its own, so that Ctrl-C ends the server and not make, which would call that an
 # error. Elsewhere it takes the shell's place, so that a signal for make's child reaches it.
 	@serve="$(BIN)/python manage.py runserver --noreload $(HOST):$(PORT)"; \
+		if [ -t 0 ]; then set -m; $$serve; else exec $$serve; fi
+
+run-scaled: $(DEV) ## the same on PostgreSQL + Redis, in PROCESSES=2 processes, behind nginx where that is installed
+	@serve="$(BIN)/python -m deploy.local --host $(HOST) --port $(PORT) --processes $(PROCESSES)"; \
 		if [ -t 0 ]; then set -m; $$serve; else exec $$serve; fi
 
 test: $(DEV) $(NODE_PACKAGES) ## all tests: some of them twice, on PostgreSQL + Redis and on the embedded default
