@@ -1,14 +1,21 @@
 """Spending a ticket: one conditional UPDATE decides, everything else only explains or narrows."""
 
+import functools
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
 
+from django.contrib.auth import get_user_model
+from django.db import connection
 from django.utils import timezone
 
 from tickets import audit, minting, network
 from tickets.conf import conf
 from tickets.grants import Grant, Purpose, Refusal, TicketRefused
-from tickets.models import Ticket
+from tickets.models import LoginSession, Ticket
+from tickets.rows import as_python, quoted
 from tickets.sessions import plain_id
 
 
@@ -21,43 +28,88 @@ def redeem(
 ) -> Grant:
     """Spend `ticket`, presented from `address` (None: unknown), on one of `purposes`.
 
-    Of any number of callers with one ticket at most one gets a `Grant`; all others get `TicketRefused`, after the same
-    two queries whatever the reason, or after none if it has not the shape of a ticket. A ticket from another network,
-    or whose session has ended, is spent by the attempt. Call it outside a transaction: a rollback would unspend it.
+    Of any number of callers with one ticket at most one gets a `Grant`, after one statement; all others get
+    `TicketRefused`, after the same two statements whatever the reason, or after none if it has not the shape of a
+    ticket. A ticket from another network, or whose session has ended, is spent by the attempt. The session is looked
+    at as it was when the statement began. Call it outside a transaction: a rollback would unspend it. If it raises a
+    database error the ticket may be spent: never try it again.
     """
     now = now or timezone.now()
     if not minting.is_shaped(ticket):
         raise _refused(Refusal.MALFORMED, None, address)
     digest = minting.digest(ticket)
     spent = _spend(digest, purposes, now)
-    row = Ticket.objects.select_related("session", "user").filter(digest=digest).first()
-    refusal = _look(row, now) if spent and row else _explain(row, now)
-    if row is None or refusal:
-        raise _refused(refusal or Refusal.UNKNOWN, row, address)
-    _check_network(row, address)
-    audit.record("ticket_redeemed", user=row.user_id, session=row.session_id, ticket=row.pk, address=address)
-    return _grant(row, now)
+    refusal = (_look(spent, now) or _compare_network(spent, address)) if spent else None
+    if spent is None or refusal:
+        # One more statement, also where the reason is known already: no reason shall take longer than another.
+        row = Ticket.objects.filter(digest=digest).first()
+        raise _refused(refusal or _explain(row, now), row, address)
+    audit.record("ticket_redeemed", user=spent.user_id, session=spent.session_id, ticket=spent.pk, address=address)
+    return _grant(spent, now)
 
 
-def _spend(digest: str, purposes: Iterable[Purpose], now: datetime) -> bool:
-    # Only columns of the ticket itself. A condition on a joined table would move all of them into a subquery, which
-    # PostgreSQL does not ask again after waiting for the row's lock: two racers would both win.
-    return bool(
-        Ticket.objects.filter(
-            digest=digest,
-            redeemed_at=None,
-            revoked_at=None,
-            expires_at__gt=now,
-            purpose__in=[purpose.value for purpose in purposes],
-        ).update(redeemed_at=now)
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """A ticket that this call has spent, and what its session and person are like."""
+
+    pk: int
+    user_id: Any
+    session_id: UUID
+    network: str
+    ended_at: datetime | None
+    session_expires_at: datetime
+    is_active: bool
+    username: str
+
+
+def _spend(digest: str, purposes: Iterable[Purpose], now: datetime) -> _Spent | None:
+    allowed = [purpose.value for purpose in purposes]
+    moment = connection.ops.adapt_datetimefield_value(now)
+    with connection.cursor() as cursor:
+        cursor.execute(_statement(len(allowed)), [moment, digest, moment, *allowed])
+        row = cursor.fetchone()
+    return _Spent(*as_python(row, _columns())) if row else None
+
+
+@functools.cache
+def _columns() -> tuple[Any, ...]:
+    """What the statement returns: of the ticket, its session and its person."""
+    ticket, session, user = Ticket._meta, LoginSession._meta, get_user_model()._meta
+    return (
+        *(ticket.get_field(name) for name in ("id", "user", "session", "network")),
+        *(session.get_field(name) for name in ("ended_at", "expires_at")),
+        *(user.get_field(name) for name in ("is_active", get_user_model().USERNAME_FIELD)),
     )
 
 
-def _look(row: Ticket, now: datetime) -> Refusal | None:
+@functools.cache
+def _statement(purposes: int) -> str:
+    # The condition says only columns of the ticket itself: these PostgreSQL asks again after waiting for the row's
+    # lock. Were other tables joined to it, two racers could both win. What they say is fetched, and judged afterwards.
+    table = quoted(Ticket._meta.db_table)
+    returned = ", ".join(_selected(column, table) for column in _columns())
+    return f"""
+        UPDATE {table} SET redeemed_at = %s
+        WHERE digest = %s AND redeemed_at IS NULL AND revoked_at IS NULL AND expires_at > %s
+        AND purpose IN ({", ".join(["%s"] * purposes)})
+        RETURNING {returned}"""  # noqa: S608 (names of tables and columns)
+
+
+def _selected(column: Any, table: str) -> str:
+    # A person's columns may be spread over the tables of a custom user model: each is asked where it stands.
+    home, name = column.model._meta, quoted(column.column)
+    if home.model is Ticket:
+        return name
+    reference = "session_id" if home.model is LoginSession else "user_id"
+    place, key = quoted(home.db_table), quoted(home.pk.column)
+    return f"(SELECT {place}.{name} FROM {place} WHERE {place}.{key} = {table}.{reference})"  # noqa: S608
+
+
+def _look(spent: _Spent, now: datetime) -> Refusal | None:
     """What a spent ticket's session and person have against it."""
-    if not row.user.is_active:
+    if not spent.is_active:
         return Refusal.INACTIVE
-    if row.session.ended_at is not None or row.session.expires_at <= now:
+    if spent.ended_at is not None or spent.session_expires_at <= now:
         return Refusal.SESSION
     return None
 
@@ -75,13 +127,12 @@ def _explain(row: Ticket | None, now: datetime) -> Refusal:
     return Refusal.PURPOSE
 
 
-def _check_network(row: Ticket, address: str | None) -> None:
-    verdict = network.compare(row.network, address, policy=conf.NETWORK_POLICY)
+def _compare_network(spent: _Spent, address: str | None) -> Refusal | None:
+    verdict = network.compare(spent.network, address, policy=conf.NETWORK_POLICY)
     if not verdict.same:
-        details = {"user": row.user_id, "ticket": row.pk, "issued_to": row.network, "address": address}
+        details = {"user": spent.user_id, "ticket": spent.pk, "issued_to": spent.network, "address": address}
         audit.record("ticket_network_changed", ok=verdict.admitted, **details)
-    if not verdict.admitted:
-        raise _refused(Refusal.NETWORK, row, address)
+    return None if verdict.admitted else Refusal.NETWORK
 
 
 def _refused(refusal: Refusal, row: Ticket | None, address: str | None) -> TicketRefused:
@@ -90,12 +141,12 @@ def _refused(refusal: Refusal, row: Ticket | None, address: str | None) -> Ticke
     return TicketRefused(refusal)
 
 
-def _grant(row: Ticket, now: datetime) -> Grant:
-    ends = row.session.expires_at
+def _grant(spent: _Spent, now: datetime) -> Grant:
+    ends = spent.session_expires_at
     return Grant(
-        user_id=plain_id(row.user_id),
-        username=row.user.get_username(),
-        session_id=row.session_id,
+        user_id=plain_id(spent.user_id),
+        username=spent.username,
+        session_id=spent.session_id,
         expires_at=min(now + timedelta(seconds=conf.GRANT_SECONDS), ends).timestamp(),
         session_expires_at=ends.timestamp(),
     )

@@ -2,9 +2,10 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, models
 from django.test import override_settings
 
+from tickets import redeeming
 from tickets.grants import Grant, Purpose, Refusal, TicketRefused
 from tickets.issuing import issue, revoke
 from tickets.minting import digest, mint
@@ -52,6 +53,11 @@ def test_a_ticket_becomes_a_grant(user, session_id, ticket, now, later, audited)
     assert spent(ticket) == now
     (line,) = audited("ticket_redeemed")
     assert (line["ok"], line["user"], line["address"]) == (True, user.pk, HOME)
+
+
+def test_a_good_ticket_takes_one_statement(ticket, now, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        redeem(ticket, address=HOME, now=now)
 
 
 def test_a_grant_ends_with_its_session(user, now, later):
@@ -164,6 +170,28 @@ def test_all_refusals_take_the_same_work(user, session_id, refusal, now, later, 
     end_session(session_id)
     with django_assert_num_queries(2):
         assert refusal(ended_later) is Refusal.SESSION
+
+
+def test_whoever_uses_another_user_model_is_asked_where_its_columns_stand():
+    """The columns of a model that extends another one with a table of its own are in both tables."""
+
+    class Account(models.Model):  # noqa: DJ008
+        login = models.CharField(max_length=10)
+
+        class Meta:
+            app_label = "elsewhere"
+
+    class Member(Account):  # noqa: DJ008
+        is_active = models.BooleanField()
+
+        class Meta:
+            app_label = "elsewhere"
+
+    login, active = (redeeming._selected(Member._meta.get_field(name), "t") for name in ("login", "is_active"))
+    assert [sql.replace('"', "") for sql in (login, active)] == [
+        "(SELECT elsewhere_account.login FROM elsewhere_account WHERE elsewhere_account.id = t.user_id)",
+        "(SELECT elsewhere_member.is_active FROM elsewhere_member WHERE elsewhere_member.account_ptr_id = t.user_id)",
+    ]
 
 
 def test_every_refusal_is_audited_and_names_no_secret(ticket, refusal, audited, caplog):
