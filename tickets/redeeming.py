@@ -15,7 +15,7 @@ from tickets import audit, minting, network
 from tickets.conf import conf
 from tickets.grants import Grant, Purpose, Refusal, TicketRefused
 from tickets.models import LoginSession, Ticket
-from tickets.rows import as_python, quoted
+from tickets.rows import quoted, reader
 from tickets.sessions import plain_id
 
 
@@ -68,7 +68,7 @@ def _spend(digest: str, purposes: Iterable[Purpose], now: datetime) -> _Spent | 
     with connection.cursor() as cursor:
         cursor.execute(_statement(len(allowed)), [moment, digest, moment, *allowed])
         row = cursor.fetchone()
-    return _Spent(*as_python(row, _columns())) if row else None
+    return _Spent(*reader(_columns())(row)) if row else None
 
 
 @functools.cache

@@ -6,13 +6,15 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.contrib.auth import get_user_model
+from django.db import connection, transaction
 from django.utils import timezone
 
 from tickets import audit
 from tickets.conf import conf
 from tickets.grants import EndReason, SessionState
 from tickets.models import LoginSession
+from tickets.rows import any_of, quoted, reader
 from tickets.signals import session_ended
 
 
@@ -111,13 +113,38 @@ def _announce_end(people: dict[int | str, list[UUID]], reason: EndReason) -> Non
 
 
 def check_sessions(session_ids: Collection[UUID], *, now: datetime | None = None) -> dict[UUID, SessionState]:
-    """How each of these login sessions stands, in one query. One that has no row is reported as a closed account's."""
+    """How each of these login sessions stands, in one query (SQLite: one for each 10,000 of them).
+
+    One that has no row is reported as a closed account's.
+    """
     now = now or timezone.now()
-    rows = LoginSession.objects.filter(pk__in=session_ids).values_list(
-        "pk", "ended_at", "end_reason", "expires_at", "user__is_active"
-    )
-    found = {pk: _state(pk, ended, reason, expires, active, now) for pk, ended, reason, expires, active in rows}
+    found = {}
+    with connection.cursor() as cursor:
+        read = reader(_session_columns())
+        for among, keys in any_of(LoginSession._meta.pk, session_ids):
+            cursor.execute(f"{_sessions_sql()} {among}", keys)
+            for row in cursor.fetchall():
+                pk, ended, reason, expires, active = read(row)
+                found[pk] = _state(pk, ended, reason, expires, active, now)
     return {pk: found.get(pk) or _missing(pk) for pk in session_ids}
+
+
+@functools.cache
+def _session_columns() -> tuple[Any, ...]:
+    names = ("id", "ended_at", "end_reason", "expires_at")
+    is_active = get_user_model()._meta.get_field("is_active")
+    return (*(LoginSession._meta.get_field(name) for name in names), is_active)
+
+
+@functools.cache
+def _sessions_sql() -> str:
+    """Written by hand: the ORM takes longer to say it than PostgreSQL to answer. The ids are to follow."""
+    session, person = LoginSession._meta, _session_columns()[-1].model._meta  # is_active may be an ancestor's
+    table, people = quoted(session.db_table), quoted(person.db_table)
+    chosen = ", ".join(f"{quoted(c.model._meta.db_table)}.{quoted(c.column)}" for c in _session_columns())
+    return f"""
+        SELECT {chosen} FROM {table} JOIN {people} ON {people}.{quoted(person.pk.column)} = {table}.user_id
+        WHERE {table}.id"""  # noqa: S608 (names of tables and columns)
 
 
 def _state(
