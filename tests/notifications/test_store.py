@@ -168,7 +168,7 @@ def test_an_opening_knows_position_and_counts(ann, django_assert_num_queries):
     write(ann, 3)
     store.sequence([ann.pk])
     store.mark(ann.pk, state="seen", ids=None, through=1, now=timezone.now())
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(1):
         opening = store.opening(ann.pk, now=timezone.now())
     assert (opening.position.head, opening.unread, opening.unseen) == (3, 3, 2)
 
