@@ -34,8 +34,10 @@ http {{
 
 
 def find() -> str | None:
-    """The program, if it is installed; Debian keeps it where ordinary users do not look."""
-    return shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+    """The program, if it is installed; Debian keeps it where ordinary users do not look. `NGINX=` names another one, or
+    none."""
+    places = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
+    return shutil.which(os.environ.get("NGINX", "nginx"), path=places)
 
 
 def configure(directory: Path, *, host: str, port: int, sockets: list[Path]) -> Path:
