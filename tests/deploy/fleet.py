@@ -153,3 +153,17 @@ def make_certificate(directory: Path) -> Path:
     )
     (directory / "privkey.pem").write_bytes(private)
     return directory
+
+
+class Place:
+    """A site at an address, to Persons: what a Server is, of which only the address is known."""
+
+    def __init__(self, http: str) -> None:
+        self.http = http
+        self.ws = http.replace("http", "ws", 1)
+        self.stack = self
+
+    @staticmethod
+    def password_of(username: str) -> str:
+        """Demo people's password is their name."""
+        return username

@@ -1,0 +1,174 @@
+"""`make run-scaled`, run: what it starts works, and all of it ends."""
+
+import asyncio
+import re
+import signal
+import socket
+import sys
+import urllib.parse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.deploy.fleet import Place
+from tests.support.client import Person
+from tests.support.processes import Process, free_port, wait_until
+from tests.support.stack import site_environment
+
+WITHOUT_NGINX = "/nowhere/nginx"
+
+
+class Run:
+    """The command, as somebody at a terminal sees it."""
+
+    def __init__(self, log_path: Path, port: int, **env: str) -> None:
+        self.port = port
+        self.process = Process(
+            [sys.executable, "-m", "deploy.local", "--port", str(port)], log_path=log_path, env=site_environment(**env)
+        )
+        self.family: list[psutil.Process] = []
+
+    def wait_up(self) -> None:
+        def up() -> bool:
+            assert self.process.returncode is None, self.said
+            return "Ctrl-C ends it." in self.said
+
+        wait_until(up, timeout=90, what="scaled site")
+        self.family = self.process.family()
+
+    @property
+    def said(self) -> str:
+        return self.process.log()
+
+    def pid_of(self, name: str) -> int:
+        return int(re.search(rf"^  {name}: pid (\d+)", self.said, re.MULTILINE)[1])
+
+    def place(self, number: int = 0) -> Place:
+        return Place(re.findall(r"^Usher is at (http://\S+)/$", self.said, re.MULTILINE)[number])
+
+    def left(self) -> list[psutil.Process]:
+        """What it started and did not end."""
+        _, alive = psutil.wait_procs(self.family, timeout=5)
+        return alive
+
+    def directories(self) -> list[Path]:
+        return [Path(path) for path in set(re.findall(r"says (/\S+)/[^/\s]+\.log", self.said))]
+
+
+@pytest.fixture
+def run(tmp_path, open_directory) -> Iterator[Callable[..., Run]]:
+    """`run(NGINX="/nowhere")`; what a killed one leaves in the temporary directory goes with that."""
+    made: list[Run] = []
+
+    def start(*, port: int | None = None, **env: str) -> Run:
+        env = {"TMPDIR": str(open_directory)} | env
+        made.append(Run(tmp_path / f"run-{len(made)}.log", port or free_port(), **env))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.process.stop(timeout=20)
+
+
+async def test_everything_is_started_works_and_ends(run, nginx):
+    started = run()
+    started.wait_up()
+    assert re.findall(r"^  demo / demo$", started.said, re.MULTILINE)
+    names = re.findall(r"^  (\S.*): pid", started.said, re.MULTILINE)
+    assert names == ["postgres", "valkey", "server 1", "server 2", "nginx"]
+
+    site = started.place()
+    assert site.http == f"http://127.0.0.1:{started.port}"
+    demo = Person(site, "demo")
+    answer = await demo.get("/readyz")
+    assert answer.json() | {"draining": False} == {
+        "database": "ok",
+        "migrations": "ok",
+        "layer": "ok",
+        "draining": False,
+    }
+    async with demo.connect(origin=site.http) as one, demo.connect() as other:
+        published = await Person(site, "service").post("/api/notifications/", {"user": "demo", "title": "Hello"})
+        assert published.status_code == 201, published.text
+        for opened in (one, other):
+            await opened.expect("notification", title="Hello", seq=1)
+
+    started.process.terminate()
+    assert await asyncio.to_thread(started.process.wait, 30) == 0, started.said
+    assert started.said.endswith("Ended.\n")
+    assert not started.left()
+    assert started.directories()
+    assert not [path for path in started.directories() if path.exists()]
+
+
+async def test_given_services_are_used_and_a_dead_process_ends_it(run, stacks):
+    stack = stacks.make("scaled", DEBUG="1")
+    first_port = two_ports()
+    given = {name: stack.env[name] for name in ("DATABASE_URL", "REDIS_URL")}
+    started = run(port=first_port, NGINX=WITHOUT_NGINX, **given)
+    started.wait_up()
+    assert "DATABASE_URL is given" in started.said
+    assert "nginx is not installed, so each process has an address of its own" in started.said
+    assert re.findall(r"^  (\S.*): pid", started.said, re.MULTILINE) == ["server 1", "server 2"]
+    assert started.place(1).http == f"http://127.0.0.1:{first_port + 1}"
+
+    async with Person(started.place(0), "demo").connect() as one, Person(started.place(1), "demo").connect() as other:
+        await asyncio.to_thread(stack.manage, "notify", "demo", "--title", "From another process")
+        for opened in (one, other):
+            await opened.expect("notification", title="From another process")
+        psutil.Process(started.pid_of("server 2")).kill()
+        assert await asyncio.to_thread(started.process.wait, 20) == 1
+    assert re.search(r"server 2 \(pid \d+\) ended with SIGKILL", started.said)
+    assert not started.left()
+    with stacks.postgres.connect() as connection:  # somebody else's: it stays
+        name = urllib.parse.urlsplit(stack.env["DATABASE_URL"]).path[1:]
+        assert connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() == (1,)
+
+
+def two_ports() -> int:
+    """The first of two neighbours that are both free."""
+    while True:
+        first = free_port()
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", first + 1))
+            except OSError:
+                continue
+            return first
+
+
+def test_ended_while_it_starts(run):
+    started = run(NGINX=WITHOUT_NGINX, DATABASE_URL="", REDIS_URL="")
+    wait_until(lambda: len(started.process.family()) > 2, timeout=30, what="its first child")
+    started.family = started.process.family()
+    started.process.terminate()
+    assert started.process.wait(30) == 0
+    assert not started.left()
+
+
+def test_killed_outright_it_leaves_no_process(run):
+    started = run(NGINX=WITHOUT_NGINX)
+    wait_until(lambda: len(started.process.family()) > 2, timeout=30, what="its first child")
+    started.family = started.process.family()
+    psutil.Process(started.process.pid).send_signal(signal.SIGKILL)
+    assert not started.left()
+
+
+def test_a_port_that_is_taken(run):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        started = run(port=taken.getsockname()[1])
+        assert started.process.wait(20) == 1
+    assert re.search(
+        r"^Port \d+ of 127\.0\.0\.1 cannot be had: .*in use.* Another one: PORT=…$", started.said, re.MULTILINE
+    )
+
+
+def test_a_database_that_is_not_there(run):
+    started = run(NGINX=WITHOUT_NGINX, DATABASE_URL=f"postgresql://usher@127.0.0.1:{free_port()}/usher")
+    assert started.process.wait(60) == 1
+    assert "manage.py migrate ended with 1" in started.said
+    assert "onnection" in started.said
