@@ -205,13 +205,10 @@ def _number_people(user_ids: Collection[Any], known: Iterable[Notification] = ()
     fanout.announce(store.announcements(store.sequence(user_ids), known=known))
 
 
-def number_waiting(*, before: datetime) -> int:
-    """Number and announce what was committed before a moment by somebody who died before numbering it."""
-    people = store.waiting(before=before)
-    if people:
-        logger.info("Numbering what %d people were told by a publisher that died.", len(people))
-        _number_people(people)
-    return len(people)
+def number_waiting(user_ids: Collection[Any]) -> None:
+    """Number and announce what these people were told by somebody who died between the commit and the number."""
+    logger.info("Numbering what %d people were told by a publisher that died.", len(user_ids))
+    _number_people(user_ids)
 
 
 # --- Seen, read, archived ---

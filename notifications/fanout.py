@@ -14,12 +14,13 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from asgiref.sync import async_to_sync
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
-from .wire.doorbell import Announced, Changed, Ended, Kicked, Message, group_of, pack
+from .redis_layer import RedisLayer, is_ours
+from .wire.doorbell import HUBS, Announced, AnnouncedToMany, Changed, Ended, Kicked, Told, group_of, pack
 from .wire.streams import Announcement, Change
 
 logger = logging.getLogger("notifications.fanout")
@@ -41,10 +42,13 @@ PATIENCE: Final = 0.2
 SILENCE: Final = 1.0
 """Seconds without another try after a failure, so that a hung Redis costs one caller a second its patience, not all."""
 
-_hubs: list[Callable[[Message], None]] = []
+BATCH: Final = 500
+"""People told by one message: a hub that has none of them finds that out in less than a tenth of a millisecond."""
+
+_hubs: list[Callable[[Told], None]] = []
 
 
-def listen(hub: Callable[[Message], None]) -> Callable[[], None]:
+def listen(hub: Callable[[Told], None]) -> Callable[[], None]:
     """
     Register this process's hub; returns what takes it off again.
 
@@ -55,31 +59,65 @@ def listen(hub: Callable[[Message], None]) -> Callable[[], None]:
 
 
 def announce(announcements: list[Announcement]) -> None:
-    """These notifications were numbered."""
-    for stream in dict.fromkeys(item.stream for item in announcements):
-        _tell(stream, Announced(ORIGIN, [item for item in announcements if item.stream == stream]))
+    """
+    These notifications were numbered.
+
+    The same words for many people travel once for every `BATCH` of them, to all hubs; anything else to the hubs that
+    have somebody who listens.
+    """
+    if len(announcements) == 1:
+        _tell(group_of(announcements[0].stream), Announced(ORIGIN, announcements))
+        return
+    alone, alike = _sorted_out(announcements)
+    for stream, items in alone.items():
+        _tell(group_of(stream), Announced(ORIGIN, items))
+    for items in alike:
+        for start in range(0, len(items), BATCH):
+            _tell(HUBS, AnnouncedToMany.of(ORIGIN, items[start : start + BATCH]))
+
+
+def _sorted_out(announcements: list[Announcement]) -> tuple[dict[str, list[Announcement]], list[list[Announcement]]]:
+    """By stream what must be told by itself (a stream's numbers stay in order), and lists of what says the same."""
+    streams: dict[str, list[Announcement]] = {}
+    for item in announcements:
+        streams.setdefault(item.stream, []).append(item)
+    words: dict[Any, list[Announcement]] = {}
+    for items in streams.values():
+        if len(items) == 1:
+            words.setdefault(_words(items[0]), []).append(items[0])
+    alike = [items for items in words.values() if len(items) > 1]
+    for items in alike:
+        for item in items:
+            del streams[item.stream]
+    return streams, alike
+
+
+def _words(item: Announcement) -> tuple[Any, ...]:
+    said = item.event
+    data = None if said.data is None else repr(said.data)  # JSON, which cannot be hashed
+    return (said.kind, said.level, said.title, said.body, said.url, said.created_at, data)
 
 
 def announce_change(change: Change) -> None:
     """Notifications of this stream were seen, read or archived."""
-    _tell(change.stream, Changed(ORIGIN, change))
+    _tell(group_of(change.stream), Changed(ORIGIN, change))
 
 
 def announce_end(stream: str, fence: int) -> None:
     """Login sessions of the stream's person ended; this is the fence that was raised for it."""
-    _tell(stream, Ended(ORIGIN, stream, fence))
+    _tell(group_of(stream), Ended(ORIGIN, stream, fence))
 
 
-def kick(stream: str, names: list[str]) -> None:
-    """Staff disconnected these connections of the stream's person."""
-    _tell(stream, Kicked(ORIGIN, stream, names))
+def kick(stream: str, names: list[str], *, code: Literal[4500, 4504] = 4500) -> None:
+    """These connections of the stream's person are to close with `code`."""
+    _tell(group_of(stream), Kicked(ORIGIN, stream, names, code))
 
 
-def _tell(stream: str, message: Message) -> None:
+def _tell(group: str, message: Told) -> None:
     for hub in list(_hubs):
         hub(message)
     try:
-        _sender().send(group_of(stream), pack(message))
+        _sender().send(group, pack(message))
     except Exception as error:  # noqa: BLE001 (on purpose: the commit stands, and the sync delivers it)
         logger.warning(
             "The layer did not take an announcement (%s); the position sync will find it.", type(error).__name__
@@ -104,30 +142,20 @@ class _Layer:
 
 
 class _RedisPubSub:
-    """The same bytes on the same Redis channel as the pub/sub layer's `group_send` (channels_redis 4.3, pubsub.py)."""
+    """The same bytes on the same Redis channel as the pub/sub layer's `group_send`."""
 
     def __init__(self, layer: Any) -> None:
-        import redis
-        from channels_redis.utils import _consistent_hash, decode_hosts
-
-        self._serialize = layer.serialize
-        self._prefix = layer._kwargs.get("prefix", "asgi")
-        self._hash = _consistent_hash
-        bounded = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE, "retry": None}
-        self._shards = []
-        for host in decode_hosts(layer._kwargs.get("hosts")):
-            options = {**host, **bounded}
-            address = options.pop("address", None)
-            self._shards.append(redis.Redis.from_url(address, **options) if address else redis.Redis(**options))
+        self._layer = RedisLayer(layer)
+        self._servers = [self._layer.publisher(server, patience=PATIENCE) for server in self._layer.servers]
         self._lock = threading.Lock()
         self._silent_until = 0.0
 
     def send(self, group: str, message: dict[str, Any]) -> None:
         if time.monotonic() < self._silent_until:
             return
-        channel = f"{self._prefix}__group__{group}"
+        server = self._servers[self._layer.server(group)]
         try:
-            self._shards[self._hash(channel, len(self._shards))].publish(channel, self._serialize(message))
+            server.publish(self._layer.channel(group), self._layer.serialize(message))
         except Exception:
             with self._lock:
                 self._silent_until = time.monotonic() + SILENCE
@@ -135,7 +163,7 @@ class _RedisPubSub:
 
     def ping(self) -> bool:
         try:
-            return all(shard.ping() for shard in self._shards)
+            return all(server.ping() for server in self._servers)
         except Exception:  # noqa: BLE001 (whatever it is, it is not ok)
             return False
 
@@ -156,7 +184,7 @@ def _sender() -> _Nobody | _Layer | _RedisPubSub:
 def _sender_for(layer: Any) -> _Nobody | _Layer | _RedisPubSub:
     if layer is None or isinstance(layer, InMemoryChannelLayer):
         return _Nobody()
-    if type(layer).__module__ == "channels_redis.pubsub":
+    if is_ours(layer):
         return _RedisPubSub(layer)
     return _Layer(layer)
 

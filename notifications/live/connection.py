@@ -17,8 +17,7 @@ Rules of this file:
 * Once CLOSED, every call returns no steps.
 """
 
-from collections import deque
-from collections.abc import Collection
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -29,6 +28,7 @@ from tickets.grants import EndReason, Grant, Purpose, SessionState
 
 from ..wire.closing import CloseCode
 from ..wire.codec import BadFrame
+from ..wire.doorbell import Kicked
 from ..wire.streams import Announcement, Change, Opening, Page, Position
 from ..wire.vocabulary import (
     UNSET,
@@ -99,6 +99,7 @@ BAD_FRAME_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = 1.0
 # What a client is asked to wait before it comes back; its own back-off where nothing stands here.
 RETRY_AFTER_SECONDS: Final = {CloseCode.UNAVAILABLE: 1.0, CloseCode.TOO_SLOW: 1.0, CloseCode.RATE_LIMITED: 10.0}
+_KICKS: Final = {int(code): code for code in (CloseCode.DISCONNECTED_BY_STAFF, CloseCode.TOO_MANY_CONNECTIONS)}
 # `state` commands waiting for the one that is being carried out.
 WAITING_MARKS: Final = 50
 
@@ -132,7 +133,7 @@ class _Stream:
     doubted: bool = False
     # While set, notifications up to this number are a replay; reaching it is said as `caught_up`.
     replay_to: int | None = None
-    unacked: deque[int] = field(default_factory=deque)
+    unacked: list[int] = field(default_factory=list)  # ascending
 
     @property
     def behind(self) -> bool:
@@ -141,6 +142,45 @@ class _Stream:
 
 class Connection:
     """See the rules above. `name` stands for the connection in logs and in `welcome`."""
+
+    # Ten thousand of these live in a process: no dict, and nothing kept for what most of them never do.
+    __slots__ = (
+        "_answered",
+        "_attempts_left",
+        "_authentication_deadline",
+        "_bad_frames",
+        "_changes",
+        "_check_failed",
+        "_checking",
+        "_checking_under",
+        "_commands",
+        "_deadline",
+        "_early",
+        "_fence",
+        "_fence_at_redeem",
+        "_grant_end",
+        "_marking",
+        "_marks",
+        "_met_fence",
+        "_next_attempt_at",
+        "_reauth_ref",
+        "_redeeming",
+        "_refused",
+        "_retry_at",
+        "_since",
+        "_small_acks",
+        "_stalled_since",
+        "_state_version",
+        "_streams",
+        "_unacked",
+        "code",
+        "frames_sent",
+        "grant",
+        "limits",
+        "name",
+        "phase",
+        "pushes_dropped",
+    )
 
     def __init__(self, *, name: str, limits: Limits, now: float) -> None:
         self.name = name
@@ -172,12 +212,13 @@ class Connection:
         # Delivery.
         self._streams: dict[str, _Stream] = {}
         self._early: dict[str, Announcement] = {}  # announced between joining and `opened`: the newest of each stream
+        self._unacked = 0  # of all streams together
         self._stalled_since = inf
         self._retry_at = inf
 
         # seen / read / archived.
         self._state_version = 0
-        self._marks: deque[State] = deque()
+        self._marks: list[State] = []
         self._marking: State | None = None
         self._changes: list[StateChanged] = []  # not sayable yet
         self._answered = -1  # the version among them that answers a command of this client
@@ -185,8 +226,8 @@ class Connection:
         # What the client may ask for.
         self._commands = Bucket(rate=limits.commands_per_second, burst=limits.command_burst, now=now)
         self._small_acks = Bucket(rate=SMALL_ACKS_PER_SECOND, burst=SMALL_ACKS_PER_SECOND, now=now)
-        self._refused: deque[float] = deque(maxlen=REFUSED_COMMANDS)
-        self._bad_frames: deque[float] = deque(maxlen=BAD_FRAMES)
+        self._refused: list[float] = []  # when, the last REFUSED_COMMANDS of them
+        self._bad_frames: list[float] = []  # when, the last BAD_FRAMES of them
 
     # --- Opening ---
 
@@ -354,8 +395,7 @@ class Connection:
         if problem.code == "too_big":
             return self._bye(steps, CloseCode.MESSAGE_TOO_BIG)
         self._error(steps, problem.code, problem.detail, problem.ref)
-        self._bad_frames.append(now)
-        if len(self._bad_frames) == BAD_FRAMES and now - self._bad_frames[0] <= BAD_FRAME_SECONDS:
+        if _often(self._bad_frames, BAD_FRAMES, BAD_FRAME_SECONDS, now):
             return self._bye(steps, CloseCode.PROTOCOL_ERROR)
         return steps
 
@@ -364,8 +404,7 @@ class Connection:
         if not wait:
             return True
         self._error(steps, "rate_limited", "Too many commands.", command.ref, retry_after_ms=_milliseconds(wait))
-        self._refused.append(now)
-        if len(self._refused) == REFUSED_COMMANDS and now - self._refused[0] <= REFUSED_SECONDS:
+        if _often(self._refused, REFUSED_COMMANDS, REFUSED_SECONDS, now):
             self._bye(steps, CloseCode.RATE_LIMITED)
         return False
 
@@ -385,13 +424,13 @@ class Connection:
             if self._allowed(steps, command, now):  # a wrong ack costs an answer, so it counts as a command
                 self._error(steps, "invalid_ack", f"seq is not between 0 and {stream.cursor}.", command.ref)
         else:
-            releases = sum(1 for seq in stream.unacked if seq <= command.seq)
+            releases = bisect_right(stream.unacked, command.seq)
             # A quarter at most: in a small window fewer than FREE_ACK could be all that will ever be acked.
             free = min(FREE_ACK, max(1, self.limits.window // 4))
             if releases == 0 or (releases < free and self._small_acks.take(now)):
                 return  # acks are cumulative: the next one will say the same
-            for _ in range(releases):
-                stream.unacked.popleft()
+            del stream.unacked[:releases]
+            self._unacked -= releases
             self._stalled_since = inf
             self._advance(steps, now)
 
@@ -456,9 +495,9 @@ class Connection:
         self._marking = None
         if self.phase is not Phase.OPEN:  # what was still waiting when the grant ended is not carried out
             while self._marks:
-                self._error(steps, "reauth_required", "Re-authenticate first.", self._marks.popleft().ref)
+                self._error(steps, "reauth_required", "Re-authenticate first.", self._marks.pop(0).ref)
         elif self._marks:
-            self._marking = self._marks.popleft()
+            self._marking = self._marks.pop(0)
             steps.append(Mark(self._marking))
 
     def _say_changes(self, steps: list[Step]) -> None:
@@ -484,18 +523,25 @@ class Connection:
     def announced(self, announcement: Announcement, now: float) -> list[Step]:
         """A notification of one of this connection's streams was numbered."""
         steps = self._due(now)
-        stream = self._streams.get(announcement.stream)
+        event = announcement.event
+        stream = self._streams.get(event.stream)
         if stream is None:
             self._remember_early(announcement)
             return steps
         if announcement.fence > self._met_fence:
             self._note_fence(steps, announcement.fence)
-        self._learn(stream, announcement.epoch, announcement.seq)
-        is_next = announcement.seq == stream.cursor + 1 and announcement.epoch == stream.epoch
         # Not while a page is read: its answer would be older than the cursor, and look like numbers taken back.
-        if is_next and self._deliverable and not stream.loading and self._room > 0:
-            self._say(steps, stream, announcement.event)
-        elif stream.behind:
+        if (
+            event.seq == stream.cursor + 1
+            and announcement.epoch == stream.epoch
+            and self._deliverable
+            and not stream.loading
+            and self._room > 0
+        ):
+            self._say(steps, stream, event)
+            return steps
+        self._learn(stream, announcement.epoch, announcement.seq)
+        if stream.behind:
             self._advance(steps, now)
         return steps
 
@@ -557,7 +603,7 @@ class Connection:
     @property
     def _room(self) -> int:
         """How many more notifications may be said before an ack must come."""
-        return self.limits.window - sum(len(stream.unacked) for stream in self._streams.values())
+        return self.limits.window - self._unacked
 
     def _remember_early(self, announcement: Announcement) -> None:
         known = self._early.get(announcement.stream)
@@ -594,6 +640,7 @@ class Connection:
             stream.epoch = position.epoch
             stream.cursor = stream.head = position.head
             stream.replay_to = None
+            self._unacked -= len(stream.unacked)
             stream.unacked.clear()
             return
         stream.head = max(stream.head, position.head)
@@ -609,13 +656,16 @@ class Connection:
         seq = event.seq
         if seq is None:
             raise ValueError("a transient push has no place in a stream")
-        self._catch_up(steps, stream)
-        if stream.replay_to is not None and seq <= stream.replay_to:
-            event = event.as_replay()
+        if stream.replay_to is not None:
+            self._catch_up(steps, stream)
+            if stream.replay_to is not None and seq <= stream.replay_to:
+                event = event.as_replay()
         self._send(steps, event)
         stream.cursor = seq
-        stream.head = max(stream.head, seq)
+        if seq > stream.head:
+            stream.head = seq
         stream.unacked.append(seq)
+        self._unacked += 1
 
     def _skip(self, steps: list[Step], stream: _Stream, through: int) -> None:
         if through > stream.cursor:
@@ -765,14 +815,15 @@ class Connection:
     @property
     def wake_at(self) -> float:
         """When `woken` must be called at the latest; infinity for never."""
-        match self.phase:
-            case Phase.AUTHENTICATING:
-                return self._authentication_deadline
-            case Phase.OPEN:
-                expiry = inf if self.limits.on_expiry == "ignore" else self._grant_end
-                return min(expiry, self._stalled_since + self.limits.ack_stall_seconds, self._retry_at)
-            case Phase.REAUTH_REQUIRED:
-                return min(inf if self._redeeming else self._deadline, self._retry_at)
+        if self.phase is Phase.OPEN:
+            at = inf if self.limits.on_expiry == "ignore" else self._grant_end
+            if self._stalled_since < inf:
+                at = min(at, self._stalled_since + self.limits.ack_stall_seconds)
+            return at if at < self._retry_at else self._retry_at
+        if self.phase is Phase.AUTHENTICATING:
+            return self._authentication_deadline
+        if self.phase is Phase.REAUTH_REQUIRED:
+            return min(inf if self._redeeming else self._deadline, self._retry_at)
         return inf
 
     def woken(self, now: float) -> list[Step]:
@@ -812,15 +863,15 @@ class Connection:
         """A newer connection of the same person takes this one's place."""
         return self._bye(self._due(now), CloseCode.TOO_MANY_CONNECTIONS)
 
-    def kicked(self, names: Collection[str], now: float) -> list[Step]:
+    def kicked(self, kick: Kicked, now: float) -> list[Step]:
         """
-        Staff disconnected the connections of these names; one of the same person may be among them.
+        The connections of these names are to close; one of the same person may be among them.
 
-        The login session lives on, and yet the client stays away until a person acts (4500 needs a login): one that
-        came back by itself would make staff's word worth a second.
+        If staff disconnected it: the login session lives on, and yet the client stays away until a person acts (4500
+        needs a login): one that came back by itself would make staff's word worth a second.
         """
         steps = self._due(now)
-        return self._bye(steps, CloseCode.DISCONNECTED_BY_STAFF) if self.name in names else steps
+        return self._bye(steps, _KICKS[kick.code]) if self.name in kick.names else steps
 
     def disconnected(self) -> None:
         """The client went away by itself."""
@@ -877,6 +928,13 @@ def _code_for(reason: EndReason | None) -> CloseCode:
     if reason is None or reason is EndReason.EXPIRED:
         return CloseCode.SESSION_EXPIRED
     return CloseCode[reason.name]
+
+
+def _often(times: list[float], many: int, seconds: float, now: float) -> bool:
+    """Note that it happened once more; whether that makes it `many` times within `seconds`."""
+    times.append(now)
+    del times[:-many]
+    return len(times) == many and now - times[0] <= seconds
 
 
 def _utc(seconds: float) -> datetime:

@@ -1,24 +1,26 @@
 """
 One hub per process: everything that is done once for all of its sockets.
 
-It joins the groups of the people who are connected here, hands every announcement to the sockets concerned, looks where
-their streams stand every `SYNC_SECONDS` and whether their sessions still stand every `SWEEP_SECONDS`, and keeps the
-list of connections that staff see.
+It hears the groups of the people who are connected here (`ears`), hands every announcement to the sockets concerned,
+looks where their streams stand every `SYNC_SECONDS` and whether their sessions still stand every `SWEEP_SECONDS`, and
+keeps the list of connections that staff see.
 
 Promises:
 
-* An announcement made in this process or heard from the layer is handed to every socket of its stream in one turn of
-  the loop. Nothing is awaited there, least of all a socket's `send`.
-* The sync finds what no announcement told, whatever the layer does. It costs one query for all streams, not one for
-  each.
-* The hub awaits the layer and the database only in its own tasks and for a bounded time; if both are away it keeps
-  trying, and sockets stay.
+* An announcement made in this process or heard from the layer is handed to the sockets of its stream in the order it
+  came, in one turn of the loop for each `TURN` of them. Nothing is awaited there, least of all a socket's `send`.
+* The sync finds what no announcement told, whatever the layer does. It costs one statement for all streams, and so
+  does the sweep for all sessions.
+* Whatever is away, hangs or is deaf costs latency and a word in `readyz`. The hub awaits the layer and the database
+  only in its own tasks and for a bounded time; it keeps trying, and sockets stay.
+* What it keeps is bounded by the sockets it has. Announcements are handed over or dropped, never stored.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -32,25 +34,26 @@ from .. import api, fanout, store
 from ..conf import conf
 from ..wire import doorbell
 from ..wire.content import InvalidContent, content
-from ..wire.streams import Change, Position
+from ..wire.streams import Announcement, Change, Position
 from ..wire.vocabulary import Notification, StateChanged
 from . import ears
 from .connection import Connection
 from .presence import PASS_SECONDS, Presence
+from .reading import DATABASE_SECONDS, Reading
 from .steps import Step
 
 logger = logging.getLogger("notifications.hub")
 
 T = TypeVar("T")
 
-LAYER_SECONDS = 2.0
-"""How long joining a group may take. A layer that hangs delays the announcements of that group, not the welcome."""
-
 JOIN_SECONDS = 0.5
-"""How long a handshake waits for its group. After that the sync is what it relies on."""
+"""How long a handshake waits for its group while the layer answers others. After that it relies on the sync."""
 
-DATABASE_SECONDS = 10.0
-"""How long a sync or sweep waits for its answer before it is given up and asked again."""
+TURN = 500
+"""Sockets that are told in one turn of the loop: some ten milliseconds, for which everything else here waits."""
+
+TURNS = 100
+"""Turns that may be waiting: a second's work. What comes on top is dropped and found by the sync."""
 
 STOP_SECONDS = 2.0
 """How long the end of a process may wait for the database."""
@@ -68,6 +71,9 @@ class Listener(Protocol):
     def session_id(self) -> UUID:
         """The login session it lives by now."""
 
+    def announced(self, announcement: Announcement, now: float) -> None:
+        """`tell(Connection.announced, …)`, for which there is no time to lose."""
+
     def tell(self, event: Callable[[Connection, T, float], list[Step]], what: T) -> None:
         """Hand an event to the socket's connection. Returns at once and raises nothing."""
 
@@ -76,16 +82,54 @@ class Listener(Protocol):
 
 
 class _Room:
-    """The sockets of one stream in this process."""
+    """The sockets of one stream in this process, and how far all of them have been told."""
 
-    __slots__ = ("in_group", "known", "missed_change", "sockets", "user_id")
+    __slots__ = (
+        "epoch",
+        "fence",
+        "floor",
+        "head",
+        "missed_change",
+        "sockets",
+        "state_version",
+        "turns",
+        "user_id",
+        "waiting",
+    )
 
     def __init__(self, user_id: Any) -> None:
         self.user_id = user_id
         self.sockets: dict[Listener, None] = {}  # in order of arrival
-        self.known: Position | None = None  # the newest that all of them were told
-        self.in_group = asyncio.Event()
+        self.waiting: list[asyncio.Future[None]] = []  # handshakes, for the group
+        self.turns = 0  # of the loop in which these sockets have yet to be told something
         self.missed_change = False  # seen, read or archived changed unheard, and the sockets were not told yet
+        self.epoch: str | None = None  # None: nobody was told anything yet, and the rest means nothing
+        self.head = self.floor = self.fence = self.state_version = 0
+
+    def knows(self, position: Position) -> bool:
+        return (
+            position.head == self.head
+            and position.epoch == self.epoch
+            and position.fence == self.fence
+            and position.state_version == self.state_version
+            and position.floor == self.floor
+        )
+
+    def is_ahead_of(self, position: Position) -> bool:
+        """In anything: then what stands there is news to whoever starts from `position`."""
+        return (
+            position.epoch != self.epoch
+            or position.head < self.head
+            or position.fence < self.fence
+            or position.state_version < self.state_version
+        )
+
+    def told(self, position: Position) -> None:
+        self.epoch = position.epoch
+        self.head = position.head
+        self.floor = position.floor
+        self.fence = position.fence
+        self.state_version = position.state_version
 
 
 class Hub:
@@ -96,14 +140,14 @@ class Hub:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._rooms: dict[str, _Room] = {}
-        self._groups: set[str] = set()  # joined
-        self._groups_wanted = asyncio.Event()
         self._unauthenticated: Counter[str | None] = Counter()
         self._sockets = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._jobs: dict[str, asyncio.Future[Any]] = {}
         self._stop_listening: Callable[[], None] = lambda: None
-        self.layer_ok = True
+        self._ears = ears.open_ears(self._hear_here, self._joined)
+        self._turns: deque[tuple[_Room, list[Listener], Announcement]] = deque()  # of the loop, to come
+        self.reading = Reading()
         self.presence = Presence()
         """Told by each socket when it is welcomed and when it goes."""
 
@@ -119,14 +163,15 @@ class Hub:
 
     @classmethod
     def state(cls) -> str:
-        """`ok`, or `degraded` while this process's hub cannot join its groups."""
-        return "ok" if cls._here is None or cls._here.layer_ok else "degraded"
+        """`ok`, or `degraded` while this process's hub does not hear the layer."""
+        return "ok" if cls._here is None or cls._here._ears.ok else "degraded"
 
     def _start(self) -> None:
         self._stop_listening = fanout.listen(self.hand_over)
+        self._ears.want(doorbell.HUBS)
         self._tasks = [
             asyncio.create_task(self._for_ever(work), name=f"usher-hub-{work.__name__}")
-            for work in (self._keep_groups, self._sync, self._sweep, self._keep_list)
+            for work in (self._ears.listen, self._sync, self._sweep, self._keep_list)
         ]
 
     @classmethod
@@ -183,7 +228,8 @@ class Hub:
 
     async def join(self, socket: Listener) -> None:
         """
-        Hand everything of the socket's stream to it from now on; returns when the group was joined, or after a moment.
+        Hand everything of the socket's stream to it from now on; returns when the group was joined, or after a moment,
+        or at once if the layer is away.
 
         What is announced while this waits is handed over already: read the stream after it.
         """
@@ -191,12 +237,25 @@ class Hub:
         room = self._rooms.get(stream)
         if room is None:
             room = self._rooms[stream] = _Room(socket.user_id)
-            self._groups_wanted.set()
         room.sockets[socket] = None
         self._make_place(room)
+        group = doorbell.group_of(stream)
+        self._ears.want(group)
+        if self._ears.has(group) or not self._ears.ok:
+            return
+        joined = self._loop.create_future()
+        room.waiting.append(joined)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(JOIN_SECONDS):
-                await room.in_group.wait()
+                await joined
+
+    def _joined(self, group: str) -> None:
+        room = self._rooms.get(group.removeprefix(doorbell.GROUP_PREFIX))
+        if room is not None:
+            waiting, room.waiting = room.waiting, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
 
     def _make_place(self, room: _Room) -> None:
         for oldest in list(room.sockets)[: max(0, len(room.sockets) - conf.SOCKETS_PER_USER)]:
@@ -207,8 +266,8 @@ class Hub:
         """A socket of this stream was opened at this position: what changes from here on is news to it."""
         room = self._rooms.get(position.stream)
         # An older position than the known one is what this socket has to be brought on from: the next sync tells all.
-        if room is not None and (room.known is None or _is_older(position, room.known)):
-            room.known = position
+        if room is not None and (room.epoch is None or room.is_ahead_of(position)):
+            room.told(position)
 
     def leave(self, socket: Listener) -> None:
         """Nothing is handed to the socket any more."""
@@ -218,11 +277,11 @@ class Hub:
             room.sockets.pop(socket, None)
             if not room.sockets:
                 del self._rooms[stream]
-                self._groups_wanted.set()
+                self._ears.drop(doorbell.group_of(stream))
 
     # --- What is heard ---
 
-    def hand_over(self, message: doorbell.Message) -> None:
+    def hand_over(self, message: doorbell.Told) -> None:
         """From any thread of this process: what `fanout` tells."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: this process ends and has nobody left to tell
             self._loop.call_soon_threadsafe(self._heard, message)
@@ -251,24 +310,68 @@ class Hub:
         elif message.origin != fanout.ORIGIN:
             self._heard(message)
 
-    def _heard(self, message: doorbell.Message) -> None:
+    def _heard(self, message: doorbell.Told) -> None:
         match message:
             case doorbell.Announced(items=items):
                 for item in items:
-                    if room := self._rooms.get(item.stream):
-                        _learn(room, item.epoch, head=item.seq, fence=item.fence)
-                        _tell(room, Connection.announced, item)
+                    self._announce(item.stream, item)
+            case doorbell.AnnouncedToMany(recipients=recipients):
+                for recipient in recipients:
+                    if recipient.stream in self._rooms:
+                        self._announce(recipient.stream, message.announcement(recipient))
             case doorbell.Changed(change=change):
-                if room := self._rooms.get(change.stream):
-                    _learn(room, None, state_version=change.event.state_version)
-                    _tell(room, Connection.changed, change)
-            case doorbell.Ended(stream=stream, fence=fence):
-                if room := self._rooms.get(stream):
-                    _learn(room, None, fence=fence)
-                    _tell(room, Connection.fenced, fence)
-            case doorbell.Kicked(stream=stream, names=names):
-                if room := self._rooms.get(stream):
-                    _tell(room, Connection.kicked, names)
+                self._tell_one(change.stream, message)
+            case doorbell.Ended(stream=stream) | doorbell.Kicked(stream=stream):
+                self._tell_one(stream, message)
+
+    def _tell_one(self, stream: str, message: doorbell.Changed | doorbell.Ended | doorbell.Kicked) -> None:
+        room = self._rooms.get(stream)
+        match message:
+            case _ if room is None:
+                return
+            case doorbell.Changed(change=change):
+                room.state_version = max(room.state_version, change.event.state_version)
+                _tell(room, Connection.changed, change)
+            case doorbell.Ended(fence=fence):
+                room.fence = max(room.fence, fence)
+                _tell(room, Connection.fenced, fence)
+            case doorbell.Kicked():
+                _tell(room, Connection.kicked, message)
+
+    def _announce(self, stream: str, item: Announcement) -> None:
+        room = self._rooms.get(stream)
+        if room is None:
+            return
+        if item.epoch == room.epoch:
+            room.head = max(room.head, item.seq)
+            room.fence = max(room.fence, item.fence)
+        sockets = list(room.sockets)
+        # What follows a crowd's announcement waits behind it: for one socket, announcements stay in order.
+        if len(sockets) > TURN or room.turns:
+            self._queue(room, sockets, item)
+            return
+        now = time.time()
+        for socket in sockets:
+            socket.announced(item, now)
+
+    def _queue(self, room: _Room, sockets: list[Listener], item: Announcement) -> None:
+        if len(self._turns) >= TURNS:
+            room.epoch = None  # dropped: the sync will say where the stream stands
+            return
+        if not self._turns:
+            self._loop.call_soon(self._take_turn)
+        for start in range(0, len(sockets), TURN):
+            self._turns.append((room, sockets[start : start + TURN], item))
+            room.turns += 1
+
+    def _take_turn(self) -> None:
+        room, sockets, item = self._turns.popleft()
+        room.turns -= 1
+        now = time.time()
+        for socket in sockets:
+            socket.announced(item, now)
+        if self._turns:
+            self._loop.call_soon(self._take_turn)
 
     def _push(self, stream: str, push: doorbell.Push) -> None:
         room = self._rooms.get(stream)
@@ -295,47 +398,15 @@ class Hub:
         )
         _tell(room, Connection.pushed, event)
 
-    # --- Groups ---
-
-    async def _keep_groups(self) -> None:
-        """
-        Bring the groups that are joined to those that are wanted. One task does it, one group after the other, so
-        that a leave and a join of the same group cannot cross.
-        """
-        wanted = {doorbell.group_of(stream) for stream in self._rooms}
-        try:
-            async with asyncio.timeout(None) as patience:
-                for group in wanted - self._groups:
-                    patience.reschedule(self._loop.time() + LAYER_SECONDS)
-                    await ears.join(group, self._hear_here)
-                    self._groups.add(group)
-                for group in self._groups - wanted:
-                    patience.reschedule(self._loop.time() + LAYER_SECONDS)
-                    self._groups.discard(group)
-                    await ears.leave(group)
-        except Exception:
-            self.layer_ok = False
-            raise
-        finally:
-            self._open_rooms()
-        self.layer_ok = True
-        await self._groups_wanted.wait()
-        self._groups_wanted.clear()
-
-    def _open_rooms(self) -> None:
-        for stream, room in self._rooms.items():
-            if doorbell.group_of(stream) in self._groups:
-                room.in_group.set()
-
     # --- Sync and sweep ---
 
     async def _sync(self) -> None:
         await asyncio.sleep(conf.SYNC_SECONDS)
-        before = {stream: room.known for stream, room in self._rooms.items()}
+        before = {stream: room.head for stream, room in self._rooms.items()}
         people = [room.user_id for room in self._rooms.values()]
         for position in await self._once("look", _look, people):
-            self._synced(position, before.get(position.stream))
-        rooms = [(room.user_id, room.known) for room in self._rooms.values() if room.missed_change and room.known]
+            self._synced(position, before.get(position.stream, 0))
+        rooms = [(room.user_id, room.state_version, room.fence) for room in self._rooms.values() if room.missed_change]
         if rooms:
             for change in await self._once("changes", _changes, rooms):
                 if room := self._rooms.get(change.stream):
@@ -356,19 +427,17 @@ class Hub:
         async with asyncio.timeout(DATABASE_SECONDS):
             return await asyncio.shield(job)
 
-    def _synced(self, position: Position, before: Position | None) -> None:
+    def _synced(self, position: Position, head_before: int) -> None:
         """Tell the room where its stream stands, if that is news."""
         room = self._rooms.get(position.stream)
-        if room is None or position == room.known:
+        if room is None or room.knows(position):
             return
-        known = room.known
         # Announcements that came while the query ran know more than its answer. A head below the one known *before* the
         # query is not an old answer, though: numbers were taken back.
-        overtaken = known is not None and before is not None and before.head <= position.head < known.head
-        if overtaken:
+        if head_before <= position.head < room.head:
             return
-        room.missed_change |= known is not None and position.state_version > known.state_version
-        room.known = position
+        room.missed_change |= room.epoch is not None and position.state_version > room.state_version
+        room.told(position)
         _tell(room, Connection.positioned, position)
 
     async def _sweep(self) -> None:
@@ -393,49 +462,26 @@ class Hub:
             self._heard(kicked)
 
 
-def _is_older(position: Position, known: Position) -> bool:
-    return (
-        position.epoch != known.epoch
-        or position.head < known.head
-        or position.fence < known.fence
-        or position.state_version < known.state_version
-    )
-
-
 def _tell(room: _Room, event: Callable[[Connection, T, float], list[Step]], what: T) -> None:
     for socket in list(room.sockets):
         socket.tell(event, what)
 
 
-def _learn(room: _Room, epoch: str | None, *, head: int = 0, fence: int = 0, state_version: int = 0) -> None:
-    """Raise what all sockets of the room have been told."""
-    known = room.known
-    if known is None or (epoch is not None and epoch != known.epoch):
-        return  # the next sync says it
-    room.known = Position(
-        stream=known.stream,
-        epoch=known.epoch,
-        head=max(known.head, head),
-        floor=known.floor,
-        fence=max(known.fence, fence),
-        state_version=max(known.state_version, state_version),
-    )
-
-
 def _look(user_ids: list[Any]) -> list[Position]:
-    """On a database thread: number what dead publishers left, then see where the streams stand."""
-    api.number_waiting(before=datetime.now(UTC) - timedelta(seconds=UNNUMBERED_SECONDS))
-    return list(store.positions(user_ids).values()) if user_ids else []
+    """On a database thread: see where the streams stand, and number what dead publishers left."""
+    late = datetime.now(UTC) - timedelta(seconds=UNNUMBERED_SECONDS)
+    positions, unnumbered = store.look(user_ids, unnumbered_before=late)
+    if unnumbered:
+        api.number_waiting(unnumbered)
+    return positions
 
 
-def _changes(people: list[tuple[Any, Position]]) -> list[Change]:
+def _changes(people: list[tuple[Any, int, int]]) -> list[Change]:
     """On a database thread: that seen, read or archived changed, for people whose announcement of it was lost."""
     now = datetime.now(UTC)
     changes = []
-    for user_id, position in people:
+    for user_id, state_version, fence in people:
         unread, unseen = store.counts(user_id, now=now)
-        event = StateChanged(
-            state="changed", state_version=position.state_version, unread=unread, unseen=unseen, ids=[]
-        )
-        changes.append(Change(position.stream, position.fence, event))
+        event = StateChanged(state="changed", state_version=state_version, unread=unread, unseen=unseen, ids=[])
+        changes.append(Change(doorbell.stream_of(user_id), fence, event))
     return changes

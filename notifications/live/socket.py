@@ -5,7 +5,8 @@ Rules of this file:
 
 * Events reach the connection one at a time, on the event loop, and none of the methods that bring one awaits: a handler
   that waited would stop the server from reading the socket, and a fan-out that waited would wait for the slowest.
-* Frames leave in the order of the steps, through one task that exists only while frames wait.
+* Frames leave in the order of the steps. One that the server takes at once costs no task; while the server makes us
+  wait (its peer does not read), one task waits and the others queue behind it, at most `OUTBOX` of them.
 * Whatever a step reads comes back as an event, also when it failed; an answer that comes after the end is dropped.
 """
 
@@ -13,35 +14,54 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from datetime import UTC, datetime
 from math import inf
-from typing import Any, TypeVar
+from types import CoroutineType, coroutine
+from typing import Any, Final, TypeVar
 from uuid import UUID, uuid4
 
-from django.db import Error as DatabaseError
+from django.conf import settings
 
-from tickets.api import TicketRefused, Unavailable, acheck_sessions, aredeem, in_thread, kept_network
+from tickets.api import TicketRefused, Unavailable, acheck_sessions, aredeem, kept_network
 
-from .. import api, store
+from .. import api
 from ..conf import conf
 from ..wire.closing import CloseCode
 from ..wire.codec import BadFrame, Codec
-from ..wire.streams import Change
+from ..wire.streams import Announcement, Change
 from .connection import Connection, Limits, Phase
-from .hub import DATABASE_SECONDS, Hub
+from .hub import Hub
 from .presence import Present
+from .reading import DATABASE_SECONDS, answer
 from .steps import Check, Close, Load, Mark, Open, Redeem, Send, Step
 
 logger = logging.getLogger("notifications.socket")
 
 T = TypeVar("T")
-S = TypeVar("S")
 AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
+Work = Callable[["Socket", Any], Coroutine[Any, Any, None]]
+
+OUTBOX: Final = 256
+"""Frames that may wait for a peer that does not read. Its window fills with less; what is left are answers to what it
+asks without ever reading one."""
+
+CLOSE_SECONDS: Final = 5.0
+"""How long the last words may wait for such a peer, before the socket is closed over them."""
+
+_limits: tuple[object, Limits] | None = None
 
 
 def limits() -> Limits:
-    """The numbers of `settings.NOTIFICATIONS`, as one connection keeps them for its life."""
+    """The numbers of `settings.NOTIFICATIONS`, as one connection keeps them for its life. One object for all."""
+    global _limits
+    source = getattr(settings, "NOTIFICATIONS", None)
+    if _limits is None or _limits[0] is not source:
+        _limits = source, _read_limits()
+    return _limits[1]
+
+
+def _read_limits() -> Limits:
     return Limits(
         authentication_seconds=conf.AUTHENTICATION_SECONDS,
         on_expiry=conf.ON_EXPIRY,  # type: ignore[arg-type]  # one of three words: notifications.E001
@@ -60,6 +80,24 @@ def limits() -> Limits:
 class Socket:
     """One WebSocket that is let in. `release()` must be called when it is over, however it ended."""
 
+    __slots__ = (
+        "_address",
+        "_codec",
+        "_flushing",
+        "_hub",
+        "_loop",
+        "_outbox",
+        "_released",
+        "_send",
+        "_started",
+        "_tasks",
+        "_timer",
+        "_timer_at",
+        "_unauthenticated",
+        "connection",
+        "user_id",
+    )
+
     def __init__(self, *, hub: Hub, codec: Codec, send: AsgiSend, address: str | None) -> None:
         self._hub = hub
         self._codec = codec
@@ -69,8 +107,8 @@ class Socket:
         self._started = time.time()
         self.connection = Connection(name=uuid4().hex[:16], limits=limits(), now=self._started)
         self.user_id: Any = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._outbox: deque[dict[str, Any]] = deque()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._outbox: deque[dict[str, Any]] | None = None  # made for the few that ever need one
         self._flushing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
@@ -106,6 +144,14 @@ class Socket:
         for command in commands:
             self.tell(Connection.received, command)
 
+    def announced(self, announcement: Announcement, now: float) -> None:
+        """`tell(Connection.announced, …)`, the one event whose cost is multiplied by everybody who hears it."""
+        try:
+            self.perform(self.connection.announced(announcement, now))
+        except Exception:
+            logger.exception("connection %s failed", self.connection.name)
+            self.fail()
+
     def tell(self, event: Callable[[Connection, T, float], list[Step]], what: T) -> None:
         """Anything else that happened. What fails here must neither reach others nor lose a frame silently."""
         try:
@@ -128,25 +174,21 @@ class Socket:
     def perform(self, steps: list[Step]) -> None:
         """Carry the steps out, in order, without waiting for any of them."""
         for step in steps:
-            match step:
-                case Send(event=event):
-                    frame = self._codec.encode(event)
-                    if frame is not None:
-                        self._queue({"type": "websocket.send", "text": frame})
-                case Close(code=code):
-                    self._queue({"type": "websocket.close", "code": int(code), "reason": code.reason})
-                    self._leave()
-                case Redeem():
-                    self._spawn(self._redeem, step)
-                case Open():
-                    self._spawn(self._open, step)
-                case Load():
-                    self._spawn(self._load, step)
-                case Check():
-                    self._spawn(self._check, step)
-                case Mark():
-                    self._spawn(self._mark, step)
+            if isinstance(step, Send):
+                frame = self._codec.encode(step.event)
+                if frame is not None:
+                    self._say({"type": "websocket.send", "text": frame})
+            elif isinstance(step, Close):
+                self._close(step.code)
+            else:
+                self._spawn(_WORK[type(step)], step)
         self._set_timer()
+
+    def _close(self, code: CloseCode) -> None:
+        self._say({"type": "websocket.close", "code": int(code), "reason": code.reason})
+        self._leave()
+        if self._flushing is not None:
+            self._loop.call_later(CLOSE_SECONDS, self._cut)
 
     async def _redeem(self, step: Redeem) -> None:
         try:
@@ -164,12 +206,12 @@ class Socket:
     async def _open(self, step: Open) -> None:
         self.user_id = step.grant.user_id
         await self._hub.join(self)
-        opening = await self._read(store.opening, self.user_id, now=datetime.now(UTC))
-        # After the stream, and not together with it: see Connection.opened.
-        session = await self._read_session(step.grant.session_id) if opening else None
-        if opening is None or session is None:
+        # The stream and then the session: see Connection.opened.
+        found = await self._hub.reading.opening(self.user_id, step.grant.session_id)
+        if found is None:
             self.perform(self.connection.undecided(time.time()))
             return
+        opening, session = found
         self._hub.started(opening.position)
         self.perform(self.connection.opened(opening, session, time.time()))
         if self.connection.phase is Phase.OPEN:
@@ -177,7 +219,7 @@ class Socket:
             logger.info("open connection=%s user=%s", self.connection.name, self.user_id)
 
     async def _load(self, step: Load) -> None:
-        page = await self._read(store.page, self.user_id, after=step.after, limit=step.limit, now=datetime.now(UTC))
+        page = await self._hub.reading.page(self.user_id, after=step.after, limit=step.limit)
         if page is None:
             self.tell(Connection.load_failed, step.stream)
         else:
@@ -198,7 +240,7 @@ class Socket:
             self.tell(Connection.marked, None)  # what is no UUID is nobody's notification
             return
         how = {"state": command.state, "ids": ids, "through": command.through}
-        marked = await self._read(api.mark, self.user_id, **how)
+        marked = await answer(api.mark, self.user_id, **how)
         if marked is None:
             self.perform(self.connection.mark_failed(time.time()))
         else:
@@ -210,14 +252,6 @@ class Socket:
             async with asyncio.timeout(DATABASE_SECONDS):
                 return (await acheck_sessions([session_id]))[session_id]
         except (Unavailable, TimeoutError):
-            return None
-
-    async def _read(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T | None:
-        """What `fn` says on a database thread; None if the database does not answer."""
-        try:
-            async with asyncio.timeout(DATABASE_SECONDS):
-                return await in_thread(fn, *args, **kwargs)
-        except (DatabaseError, TimeoutError):
             return None
 
     def _present(self) -> Present:
@@ -242,15 +276,15 @@ class Socket:
 
     # --- Tasks, frames, time ---
 
-    def _spawn(self, work: Callable[[S], Coroutine[Any, Any, None]], step: S) -> None:
+    def _spawn(self, work: Work, step: Any) -> None:
         task = self._loop.create_task(self._guarded(work, step))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.append(task)
+        task.add_done_callback(self._tasks.remove)
 
-    async def _guarded(self, work: Callable[[S], Coroutine[Any, Any, None]], step: S) -> None:
+    async def _guarded(self, work: Work, step: Any) -> None:
         try:
             # Called here and not before: a task that is cancelled before its first step would leave it never awaited.
-            await work(step)
+            await work(self, step)
         except Exception:  # a fault of ours: said in the log, and to the client as what it is, temporary
             logger.exception("connection %s failed", self.connection.name)
             self.fail()
@@ -259,19 +293,48 @@ class Socket:
         """Something here is broken: end the connection so that its client comes back to a fresh one."""
         self.perform(self.connection.rejected(CloseCode.UNAVAILABLE, time.time()))
 
-    def _queue(self, message: dict[str, Any]) -> None:
-        self._outbox.append(message)
-        if self._flushing is None:
-            self._flushing = self._loop.create_task(self._flush())
-
-    async def _flush(self) -> None:
+    def _say(self, message: dict[str, Any]) -> None:
+        if self._flushing is not None:
+            self._queue(message)
+            return
+        sending = self._send(message)
+        if not isinstance(sending, CoroutineType):
+            self._flushing = self._loop.create_task(self._flush(sending))
+            return
+        # A task for each frame would cost more than the frame. Servers nearly always take one without waiting: so it is
+        # driven by hand as far as it goes, and only one that would wait is handed to a task.
         try:
+            pause = sending.send(None)
+        except StopIteration:
+            return
+        except Exception:  # noqa: BLE001 (each server has its own error for a peer that is gone; `disconnect` follows)
+            return
+        self._flushing = self._loop.create_task(self._flush(_resumed(sending, pause)))
+
+    def _queue(self, message: dict[str, Any]) -> None:
+        if self._outbox is None:
+            self._outbox = deque()
+        self._outbox.append(message)
+        if len(self._outbox) > OUTBOX and self.connection.phase is not Phase.CLOSED:
+            self._outbox.clear()  # it would read none of this in time
+            self.perform(self.connection.rejected(CloseCode.TOO_SLOW, time.time()))
+
+    async def _flush(self, sending: Awaitable[None]) -> None:
+        try:
+            await sending
             while self._outbox:
                 await self._send(self._outbox.popleft())
-        except Exception:  # noqa: BLE001 (each server has its own error for a peer that is gone; `disconnect` follows)
-            self._outbox.clear()
+        except Exception:  # noqa: BLE001 (as above)
+            self._outbox = None
         finally:
             self._flushing = None
+
+    def _cut(self) -> None:
+        """The peer does not even take the close: leave it to the server how to end that, without what was before."""
+        if self._flushing is not None and not self._released:
+            self._flushing.cancel()
+            close = {"type": "websocket.close", "code": int(self.connection.code or CloseCode.TOO_SLOW), "reason": ""}
+            self._tasks.append(self._loop.create_task(self._flush(self._send(close))))
 
     def _set_timer(self) -> None:
         at = inf if self._released else self.connection.wake_at
@@ -304,3 +367,29 @@ class Socket:
             self.connection.frames_sent,
             time.time() - self._started,
         )
+
+
+_WORK: Final[dict[type, Work]] = {
+    Redeem: Socket._redeem,
+    Open: Socket._open,
+    Load: Socket._load,
+    Check: Socket._check,
+    Mark: Socket._mark,
+}
+
+
+@coroutine
+def _resumed(sending: Coroutine[Any, Any, None], pause: Any) -> Generator[Any, Any, None]:
+    """The rest of a coroutine that was driven to its first pause."""
+    while True:
+        try:
+            answered = yield pause
+        except BaseException as error:  # noqa: BLE001 (a cancellation, above all: it is the coroutine's to handle)
+            step: Callable[[Any], Any] = sending.throw
+            answered = error
+        else:
+            step = sending.send
+        try:
+            pause = step(answered)
+        except StopIteration:
+            return

@@ -2,6 +2,7 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from notifications import fanout
+from tests.support.services import Valkey
 
 
 @pytest.fixture
@@ -23,3 +24,11 @@ def told():
     stop = fanout.listen(heard.append)
     yield heard
     stop()
+
+
+@pytest.fixture
+def own_valkey():
+    """A Redis-compatible server of the test's own, to be harmed."""
+    server = Valkey()
+    yield server
+    server.stop()

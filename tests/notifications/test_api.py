@@ -8,15 +8,22 @@ from django.utils import timezone
 
 from notifications import api, store
 from notifications.models import Notification, Stream
-from notifications.wire.doorbell import Announced, Changed, stream_of
+from notifications.wire.doorbell import Announced, AnnouncedToMany, Changed, stream_of
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
 
 
 def announced(told):
-    return [
-        (item.event.title, item.seq) for message in told if isinstance(message, Announced) for item in message.items
-    ]
+    return [(item.event.title, item.seq) for message in told for item in announcements(message)]
+
+
+def announcements(message):
+    match message:
+        case Announced(items=items):
+            return items
+        case AnnouncedToMany(recipients=recipients):
+            return [message.announcement(recipient) for recipient in recipients]
+    return []
 
 
 # --- notify ---
@@ -99,8 +106,10 @@ def test_the_sync_numbers_what_nobody_else_does(ann, told, monkeypatch):
         patched.setattr(api, "_number", lambda rows: None)
         api.notify(ann, title="first")
     now = timezone.now()
-    assert api.number_waiting(before=now - timedelta(seconds=1)) == 0, "it may still be about to be numbered"
-    assert api.number_waiting(before=now + timedelta(seconds=1)) == 1
+    _positions, late = api.store.look([], unnumbered_before=now - timedelta(seconds=1))
+    assert late == [], "it may still be about to be numbered"
+    _positions, late = api.store.look([], unnumbered_before=now + timedelta(seconds=1))
+    api.number_waiting(late)
     assert announced(told) == [("first", 1)]
 
 

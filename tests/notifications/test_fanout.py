@@ -2,22 +2,14 @@ import asyncio
 import time
 
 import pytest
-from channels.layers import channel_layers, get_channel_layer
+from channels.layers import channel_layers
+from msgspec.structs import replace
 
 from notifications import fanout
-from notifications.live import ears
-from notifications.wire.doorbell import Announced, Ended, Kicked, unpack
+from notifications.wire.doorbell import HUBS, Announced, Ended, Kicked, unpack
 from notifications.wire.streams import Announcement
 from tests.notifications.live.life import note
-from tests.notifications.live.test_ears import Heard, redis_layers
-from tests.support.services import Valkey
-
-
-@pytest.fixture
-def own_valkey():
-    server = Valkey()
-    yield server
-    server.stop()
+from tests.notifications.live.test_ears import Heard, listening, redis_layers
 
 
 @pytest.fixture
@@ -53,19 +45,58 @@ def test_a_hub_that_stopped_listening_is_not_told():
 async def test_other_processes_hear_it_as_if_by_group_send(on, valkey):
     on(valkey.url)
     heard = Heard()
-    await ears.join("usher.u.7", heard)
-    await asyncio.sleep(0.2)  # SUBSCRIBE is not confirmed
-    await asyncio.to_thread(fanout.announce, [ANNOUNCEMENT])
-    await asyncio.to_thread(fanout.announce_end, "u.7", 3)
-    await asyncio.to_thread(fanout.kick, "u.7", ["c1"])
-    await heard.reaches(3)
+    async with listening(heard, "usher.u.7"):
+        await asyncio.to_thread(fanout.announce, [ANNOUNCEMENT])
+        await asyncio.to_thread(fanout.announce_end, "u.7", 3)
+        await asyncio.to_thread(fanout.kick, "u.7", ["c1"])
+        await heard.reaches(3)
     assert [unpack(message) for _group, message in heard] == [
         Announced(fanout.ORIGIN, [ANNOUNCEMENT]),
         Ended(fanout.ORIGIN, "u.7", 3),
         Kicked(fanout.ORIGIN, "u.7", ["c1"]),
     ]
     assert fanout.state() == "ok"
-    await get_channel_layer().flush()
+
+
+def announcement(number, seq=1, title="same"):
+    return Announcement("e", 0, replace(note(seq, title=title), stream=f"u.{number}"))
+
+
+def test_the_same_words_for_many_are_one_message_for_each_batch(told, monkeypatch):
+    monkeypatch.setattr(fanout, "BATCH", 2)
+    five = [announcement(number) for number in range(5)]
+    fanout.announce(five)
+    assert [[recipient.stream for recipient in message.recipients] for message in told] == [
+        ["u.0", "u.1"],
+        ["u.2", "u.3"],
+        ["u.4"],
+    ]
+    assert told[0].announcement(told[0].recipients[1]) == five[1]
+
+
+def test_a_stream_with_several_numbers_is_told_by_itself_and_in_order(told):
+    """A row that a dead publisher had left behind, beside the batch that found it."""
+    left = announcement(1, seq=1, title="left behind")
+    batch = [announcement(1, seq=2), announcement(2), announcement(3)]
+    fanout.announce([left, *batch])
+    alone, many = told
+    assert alone == Announced(fanout.ORIGIN, [left, batch[0]])
+    assert [recipient.stream for recipient in many.recipients] == ["u.2", "u.3"]
+
+
+def test_other_words_are_other_messages(told):
+    fanout.announce([announcement(1, title="a"), announcement(2, title="b"), announcement(3, title="b")])
+    assert [type(message).__name__ for message in told] == ["Announced", "AnnouncedToMany"]
+    assert told[1].title == "b"
+
+
+async def test_many_are_told_through_the_group_of_all_hubs(on, valkey):
+    on(valkey.url)
+    heard = Heard()
+    async with listening(heard, HUBS, "usher.u.1"):
+        await asyncio.to_thread(fanout.announce, [announcement(number) for number in range(3)])
+        await heard.reaches(1)
+    assert [(group, len(unpack(message).recipients)) for group, message in heard] == [(HUBS, 3)]
 
 
 @pytest.mark.parametrize("harm", ["kill", "pause"])

@@ -5,6 +5,7 @@ import pytest
 from notifications.live.connection import Connection, Phase
 from notifications.live.steps import Load, Mark, Open, Redeem
 from notifications.wire.closing import CloseCode
+from notifications.wire.doorbell import Kicked
 from notifications.wire.vocabulary import Bye, Reauth, State
 from tickets.grants import EndReason
 
@@ -65,7 +66,7 @@ PHASES = [accepted, redeeming, joining, opened, replaying, marking, held, reauth
 
 
 def kick(life, *names):
-    return life.do(life.connection.kicked(list(names), life.now))
+    return life.do(life.connection.kicked(Kicked("o", "u.1", list(names)), life.now))
 
 
 @pytest.mark.parametrize("lives", PHASES, ids=lambda lives: lives.__name__)
@@ -135,4 +136,11 @@ def test_it_is_an_event_like_any_other():
     """As the hub hands it over: `tell(Connection.kicked, names)`."""
     life = Life()
     life.connect()
-    assert Connection.kicked(life.connection, ["other"], life.now) == []
+    assert Connection.kicked(life.connection, Kicked("o", "u.1", ["other"]), life.now) == []
+
+
+def test_a_place_that_newer_connections_took_is_told_as_that():
+    life = Life()
+    life.connect()
+    said = life.do(life.connection.kicked(Kicked("o", "u.1", [NAME], 4504), life.now))
+    assert life.connection.code is CloseCode.TOO_MANY_CONNECTIONS, said

@@ -6,13 +6,13 @@ from uuid import uuid4
 
 import pytest
 from channels.layers import get_channel_layer
+from msgspec.structs import replace
 
 from notifications import api, fanout, store
-from notifications.live import ears
 from notifications.live import hub as hub_module
 from notifications.live.connection import Connection
 from notifications.live.hub import Hub
-from notifications.wire.doorbell import Announced, Changed, Ended, group_of, pack, stream_of
+from notifications.wire.doorbell import HUBS, Announced, AnnouncedToMany, Changed, Ended, group_of, pack, stream_of
 from notifications.wire.streams import Announcement, Change
 from notifications.wire.vocabulary import StateChanged
 from tickets.api import open_session
@@ -28,6 +28,9 @@ class FakeSocket:
         self.session_id = session_id or uuid4()
         self.heard = []
         self.replaced = False
+
+    def announced(self, announcement, now):
+        self.tell(Connection.announced, announcement)
 
     def tell(self, event, what):
         self.heard.append((event, what))
@@ -73,12 +76,7 @@ async def turn():
 
 
 def announced(user_id, seq=1):
-    event = note(seq)
-    return Announced("other", [Announcement("e", 0, type(event)(**{**_fields(event), "stream": stream_of(user_id)}))])
-
-
-def _fields(event):
-    return {name: getattr(event, name) for name in event.__struct_fields__}
+    return Announced("other", [Announcement("e", 0, replace(note(seq), stream=stream_of(user_id)))])
 
 
 async def test_there_is_one(hub):
@@ -112,7 +110,7 @@ async def test_other_processes_are_heard_through_the_layer_and_the_own_one_only_
     theirs, own = announced(1, seq=1), announced(1, seq=2)
     layer = get_channel_layer()
     await layer.group_send(group_of("u.1"), pack(theirs))
-    await layer.group_send(group_of("u.1"), {**pack(own), "origin": fanout.ORIGIN})
+    await layer.group_send(group_of("u.1"), pack(Announced(fanout.ORIGIN, own.items)))
     await layer.group_send(group_of("u.1"), pack(Ended("other", "u.1", 4)))
     await socket.hears(Connection.fenced)
     assert socket.heard == [(Connection.announced, theirs.items[0]), (Connection.fenced, 4)]
@@ -131,7 +129,7 @@ async def test_changes_are_handed_on(hub):
     "message",
     [
         {"type": "websocket.disconnect"},
-        {"type": "usher.announced", "origin": "x", "items": 5},
+        {"type": "usher.told", "packed": b"\x80"},
         {"type": "notification.push", "title": ""},
         {"type": "notification.push", "title": "x", "url": "//evil.example"},
         {"type": "notification.push", "title": "x", "user": 2},
@@ -187,22 +185,108 @@ async def test_a_full_process(hub, settings):
     assert hub.admits("b")
 
 
-async def test_a_layer_that_does_not_let_join_delays_the_welcome_by_half_a_second_and_heals(hub, monkeypatch):
-    async def hang(group, hear):
-        raise ConnectionError("no layer")
+class Ears:
+    """A layer that joins nothing until it is told to."""
 
-    join = ears.join
-    monkeypatch.setattr(ears, "join", hang)
-    socket = FakeSocket(1)
+    def __init__(self, joined, ok=True):
+        self._joined = joined
+        self.ok = ok
+        self.groups = {}
+
+    def want(self, group):
+        self.groups.setdefault(group, False)
+
+    def drop(self, group):
+        self.groups.pop(group, None)
+
+    def has(self, group):
+        return self.groups.get(group, False)
+
+    def join(self, group):
+        self.groups[group] = True
+        self._joined(group)
+
+
+async def test_a_welcome_waits_for_its_group_but_not_for_long(hub):
+    hub._ears = ears = Ears(hub._joined)
+    waiting = asyncio.create_task(hub.join(FakeSocket(1)))
+    await turn()
+    assert not waiting.done()
+    ears.join(group_of("u.1"))
+    await turn()
+    assert waiting.done()
     async with asyncio.timeout(5):
-        await hub.join(socket)
+        await hub.join(FakeSocket(2))  # its group is never joined
+
+
+async def test_a_welcome_does_not_wait_for_a_layer_that_is_away(hub):
+    hub._ears = Ears(hub._joined, ok=False)
+    waiting = asyncio.create_task(hub.join(FakeSocket(1)))
+    await turn()
+    assert waiting.done()
     assert Hub.state() == "degraded"
-    monkeypatch.setattr(ears, "join", join)
-    async with asyncio.timeout(10):
-        while Hub.state() != "ok":
-            await asyncio.sleep(0.05)
-    await get_channel_layer().group_send(group_of("u.1"), pack(Ended("other", "u.1", 4)))
-    await socket.hears(Connection.fenced)
+
+
+async def test_a_handshake_that_is_given_up_while_it_waits(hub):
+    hub._ears = ears = Ears(hub._joined)
+    given_up, patient = (asyncio.create_task(hub.join(FakeSocket(1))) for _ in range(2))
+    await turn()
+    given_up.cancel()
+    await turn()
+    ears.join(group_of("u.1"))
+    await turn()
+    assert patient.done()
+
+
+# --- Many sockets, many announcements ---
+
+
+async def test_a_crowd_is_told_in_turns_and_in_order(hub, monkeypatch, settings):
+    settings.NOTIFICATIONS = {**settings.NOTIFICATIONS, "SOCKETS_PER_USER": 100}
+    monkeypatch.setattr(hub_module, "TURN", 10)
+    sockets, other = [FakeSocket(1) for _ in range(25)], FakeSocket(2)
+    for socket in (*sockets, other):
+        await hub.join(socket)
+    first, second, to_other = announced(1, seq=1), announced(1, seq=2), announced(2)
+    for message in (first, second, to_other):
+        hub._heard(message)
+    assert other.heard, "a small room does not wait for a crowded one"
+    assert not any(socket.heard for socket in sockets)
+    await asyncio.sleep(0)
+    assert sum(len(socket.heard) for socket in sockets) == 10, "then others have their turn"
+    async with asyncio.timeout(5):
+        while hub._turns:
+            await asyncio.sleep(0)
+    expected = [(Connection.announced, message.items[0]) for message in (first, second)]
+    assert [socket.heard for socket in sockets] == [expected] * 25
+
+
+async def test_what_a_crowd_cannot_be_told_in_time_is_left_to_the_sync(ann, eager_hub, monkeypatch, settings):
+    settings.NOTIFICATIONS = {**settings.NOTIFICATIONS, "SOCKETS_PER_USER": 100}
+    monkeypatch.setattr(hub_module, "TURN", 2)
+    monkeypatch.setattr(hub_module, "TURNS", 1)
+    sockets = [FakeSocket(ann.pk) for _ in range(5)]
+    for socket in sockets:
+        await eager_hub.join(socket)
+    position = await api.in_thread(store.raise_fence, ann.pk)
+    eager_hub.started(position)
+    for seq in (1, 2, 3):
+        eager_hub._heard(
+            Announced("other", [Announcement(position.epoch, 0, replace(note(seq), stream=stream_of(ann.pk)))])
+        )
+    assert len(eager_hub._turns) == 3, "five sockets, two at a time, once"
+    for socket in sockets:
+        await socket.hears(Connection.positioned)
+
+
+async def test_many_are_told_the_same_by_one_message(hub):
+    sockets = [FakeSocket(user_id) for user_id in (1, 2, 3)]
+    for socket in sockets:
+        await hub.join(socket)
+    items = [Announcement("e", 0, replace(note(5), stream=f"u.{user_id}", title="same")) for user_id in (1, 3, 9)]
+    await get_channel_layer().group_send(HUBS, pack(AnnouncedToMany.of("other", items)))
+    await sockets[2].hears(Connection.announced)
+    assert [socket.told(Connection.announced) for socket in sockets] == [[items[0]], [], [items[1]]]
 
 
 # --- Sync and sweep, on the database ---

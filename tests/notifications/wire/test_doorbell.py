@@ -3,8 +3,22 @@ from uuid import uuid4
 
 import msgpack
 import pytest
+from msgspec.structs import replace
 
-from notifications.wire.doorbell import Announced, Changed, Ended, Kicked, Push, group_of, pack, stream_of, unpack
+from notifications.wire.doorbell import (
+    ENVELOPE,
+    Announced,
+    AnnouncedToMany,
+    Changed,
+    Ended,
+    Kicked,
+    Probe,
+    Push,
+    group_of,
+    pack,
+    stream_of,
+    unpack,
+)
 from notifications.wire.streams import Announcement, Change
 from notifications.wire.vocabulary import Notification, StateChanged
 
@@ -20,13 +34,16 @@ NOTE = Notification(
     data={"a": [1, None, {"b": 2.5}]},
     created_at=datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
 )
+SAME = [replace(NOTE, stream=f"u.{number}", seq=number, id=str(uuid4())) for number in (1, 2, 3)]
 MESSAGES = [
     Announced("me", [Announcement("e", 2, NOTE)]),
+    AnnouncedToMany.of("me", [Announcement(f"e{event.seq}", 2, event) for event in SAME]),
     Changed("me", Change("u.1", 2, StateChanged(state="read", state_version=4, unread=1, unseen=0, ids=["x"]))),
     Changed("me", Change("u.1", 2, StateChanged(state="changed", state_version=4, unread=1, unseen=0, through=7))),
     Ended("me", "u.1", 5),
     Kicked("me", "u.1", ["c1", "c2"]),
-    Push(title="t", data={"a": 1}),
+    Kicked("me", "u.1", ["c1", "c2"], 4504),
+    Probe("me", 3),
 ]
 
 
@@ -37,8 +54,28 @@ def test_what_is_packed_is_unpacked_the_same_after_a_trip_through_a_layer(messag
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 def test_a_layer_wants_a_type(message):
-    ours = [f"usher.{what}" for what in ("announced", "changed", "ended", "kicked")]
-    assert pack(message)["type"] in (*ours, "notification.push")
+    assert pack(message)["type"] == ENVELOPE
+
+
+def test_what_many_are_told_is_what_each_of_them_would_be_told():
+    announcements = [Announcement(f"e{event.seq}", event.seq, event) for event in SAME]
+    message = unpack(pack(AnnouncedToMany.of("me", announcements)))
+    assert [message.announcement(recipient) for recipient in message.recipients] == announcements
+
+
+def test_the_words_for_many_travel_once():
+    one, hundred = (
+        len(pack(AnnouncedToMany.of("me", [Announcement("e", 0, NOTE)] * many))["packed"]) for many in (1, 100)
+    )
+    assert hundred - one < 99 * 60
+
+
+def test_a_push_is_what_anybody_may_send():
+    assert unpack({"type": "notification.push", "title": "t", "data": {"a": 1}}) == Push(title="t", data={"a": 1})
+
+
+def envelope(**fields):
+    return {"type": ENVELOPE, "packed": msgpack.packb(fields)}
 
 
 @pytest.mark.parametrize(
@@ -46,16 +83,23 @@ def test_a_layer_wants_a_type(message):
     [
         None,
         5,
-        "usher.ended",
+        "usher.told",
         [],
         {},
         {"type": "websocket.disconnect"},
-        {"type": "usher.ended"},
-        {"type": "usher.ended", "origin": "o", "stream": 5, "fence": 1},
-        {"type": "usher.ended", "origin": "o", "stream": "u.1", "fence": True},
-        {"type": "usher.announced", "origin": "o", "items": [{"epoch": "e", "fence": 0, "event": {"type": "bye"}}]},
-        {"type": "usher.kicked", "origin": "o", "stream": "u.1", "names": "c1"},
-        {"type": "usher.kicked", "origin": "o", "stream": "u.1", "names": [1]},
+        {"type": ENVELOPE},
+        {"type": ENVELOPE, "packed": "text"},
+        {"type": ENVELOPE, "packed": b""},
+        {"type": ENVELOPE, "packed": b"\xc1"},
+        envelope(type="ended"),
+        envelope(type="ended", origin="o", stream=5, fence=1),
+        envelope(type="ended", origin="o", stream="u.1", fence=True),
+        envelope(type="announced", origin="o", items=[{"epoch": "e", "fence": 0, "event": {"type": "bye"}}]),
+        envelope(type="announced_to_many", origin="o", recipients=[]),
+        envelope(type="kicked", origin="o", stream="u.1", names="c1"),
+        envelope(type="kicked", origin="o", stream="u.1", names=[1]),
+        envelope(type="kicked", origin="o", stream="u.1", names=["c1"], code=1000),
+        envelope(type="websocket.disconnect"),
         {"type": "notification.push"},
         {"type": "notification.push", "title": "x", "sql": "y"},
     ],

@@ -1,0 +1,76 @@
+"""
+What the sockets of one process read from the database: few at a time, and once for all who ask the same.
+
+Promises:
+
+* At most `READERS` of these reads run at once, so that a thousand returning clients leave database threads for the
+  tickets of the next thousand, for marks and for the sync. The others wait, in the order they came.
+* Who asks for a page that somebody else has asked for, and that is not being read yet, gets the same answer: the many
+  connections of one person cost one read. One that is being read already is not shared: what the asker knows of might
+  be newer than what it will find.
+* No answer takes longer than `DATABASE_SECONDS`, counted from when the read began; None is what a database that does
+  not answer says.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db import Error as DatabaseError
+
+from tickets.api import SessionState, in_thread
+
+from .. import store
+from ..wire.streams import Opening, Page
+
+T = TypeVar("T")
+
+READERS = 2
+"""Of the process's database threads (four unless configured otherwise)."""
+
+DATABASE_SECONDS = 10.0
+"""How long a question to the database waits for its answer before it is given up."""
+
+
+class Reading:
+    """One per process; belongs to the event loop."""
+
+    def __init__(self) -> None:
+        self._readers = asyncio.Semaphore(READERS)
+        self._asked: dict[tuple[Any, int, int], asyncio.Task[Page | None]] = {}  # and not being read yet
+
+    async def page(self, user_id: Any, *, after: int, limit: int) -> Page | None:
+        """At most `limit` notifications of the person's stream after a number."""
+        key = (user_id, after, limit)
+        task = self._asked.get(key)
+        if task is None:
+            task = self._asked[key] = asyncio.create_task(self._page(key))
+        # Whoever goes away meanwhile takes nothing from the others who wait for it.
+        return await asyncio.shield(task)
+
+    async def _page(self, key: tuple[Any, int, int]) -> Page | None:
+        user_id, after, limit = key
+        try:
+            await self._readers.acquire()
+        finally:
+            del self._asked[key]
+        try:
+            return await answer(store.page, user_id, after=after, limit=limit, now=datetime.now(UTC))
+        finally:
+            self._readers.release()
+
+    async def opening(self, user_id: Any, session_id: UUID) -> tuple[Opening, SessionState] | None:
+        """What a connection starts from: its stream and then its session."""
+        async with self._readers:
+            return await answer(store.open_for, user_id, session_id, now=datetime.now(UTC))
+
+
+async def answer(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T | None:
+    """What `fn` says on a database thread; None if the database does not answer."""
+    try:
+        async with asyncio.timeout(DATABASE_SECONDS):
+            return await in_thread(fn, *args, **kwargs)
+    except (DatabaseError, TimeoutError):
+        return None
