@@ -107,6 +107,12 @@ class Conf:
         return self._get("UNAUTHENTICATED_PER_PROCESS", 200)
 
     @property
+    def DRAIN_SECONDS(self) -> float:
+        """How long a process that was told to end may take to send its sockets away: below the 30 s after which most
+        supervisors kill."""
+        return self._get("DRAIN_SECONDS", 25.0)
+
+    @property
     def COMMANDS_PER_SECOND(self) -> float:
         """Commands (acks aside) of one connection, sustained: people do not click faster."""
         return self._get("COMMANDS_PER_SECOND", 10.0)

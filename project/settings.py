@@ -196,6 +196,7 @@ _NOTIFICATIONS = {
     "SOCKETS_PER_PROCESS": env.int,
     "UNAUTHENTICATED_PER_ADDRESS": env.int,
     "UNAUTHENTICATED_PER_PROCESS": env.int,
+    "DRAIN_SECONDS": env.float,
     "COMMANDS_PER_SECOND": env.float,
     "COMMAND_BURST": env.int,
 }

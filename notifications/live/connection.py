@@ -863,6 +863,10 @@ class Connection:
         """A newer connection of the same person takes this one's place."""
         return self._bye(self._due(now), CloseCode.TOO_MANY_CONNECTIONS)
 
+    def drained(self, retry_after: float, now: float) -> list[Step]:
+        """The process ends; the client is asked to come back after so many seconds, and will find another one."""
+        return self._bye(self._due(now), CloseCode.GOING_AWAY, retry_after)
+
     def kicked(self, kick: Kicked, now: float) -> list[Step]:
         """
         The connections of these names are to close; one of the same person may be among them.
@@ -877,14 +881,15 @@ class Connection:
         """The client went away by itself."""
         self.phase = Phase.CLOSED
 
-    def _bye(self, steps: list[Step], code: CloseCode) -> list[Step]:
+    def _bye(self, steps: list[Step], code: CloseCode, retry_after: float | None = None) -> list[Step]:
         if self.phase is not Phase.CLOSED:
+            wait = RETRY_AFTER_SECONDS.get(code, 0.0) if retry_after is None else retry_after
             bye = Bye(
                 code=int(code),
                 reason=code.reason,
                 reconnect=code.reconnect,
                 need=code.need,
-                retry_after_ms=_milliseconds(RETRY_AFTER_SECONDS.get(code, 0.0)),
+                retry_after_ms=_milliseconds(wait),
             )
             self._send(steps, bye)
             steps.append(Close(code))

@@ -10,6 +10,7 @@ from tickets.api import SCOPE_KEY, Admission
 
 from ..wire.closing import CloseCode
 from ..wire.native import NativeCodec
+from . import drain
 from .hub import Hub
 from .socket import Socket
 
@@ -55,6 +56,10 @@ class NotificationConsumer(AsyncConsumer):
     async def _connect(self) -> None:
         admission: Admission = self.scope[SCOPE_KEY]
         hub = Hub.here()
+        drain.prepare()
+        if drain.draining():
+            await self._come_elsewhere()
+            return
         if not admission.origin_ok or not hub.admits(admission.address):
             await self.base_send({"type": "websocket.close"})  # before accept: a bare 403
             return
@@ -68,6 +73,15 @@ class NotificationConsumer(AsyncConsumer):
             self.socket.reject(refusal)
         else:
             self.socket.connect(ticket=admission.ticket, since=_since(self.scope["query_string"]))
+
+    async def _come_elsewhere(self) -> None:
+        """Where the server can say so, 503: a proxy in front hands the handshake to the next process, unseen."""
+        if "websocket.http.response" in self.scope.get("extensions", {}):
+            headers = [(b"retry-after", b"1"), (b"content-length", b"0")]
+            await self.base_send({"type": "websocket.http.response.start", "status": 503, "headers": headers})
+            await self.base_send({"type": "websocket.http.response.body", "body": b""})
+        else:
+            await self.base_send({"type": "websocket.close"})
 
     def _receive(self, message: dict[str, Any]) -> None:
         if self.socket is None:

@@ -80,6 +80,9 @@ class Listener(Protocol):
     def replace(self) -> None:
         """Give way to a newer socket of the same person."""
 
+    def go_away(self, retry_after: float) -> None:
+        """Close, and come back elsewhere after so many seconds."""
+
 
 class _Room:
     """The sockets of one stream in this process, and how far all of them have been told."""
@@ -225,6 +228,15 @@ class Hub:
     def gone(self) -> None:
         """The socket is closed."""
         self._sockets -= 1
+
+    @property
+    def sockets(self) -> int:
+        """How many there are, with those that have shown no credential yet."""
+        return self._sockets
+
+    def welcomed(self) -> list[Listener]:
+        """Those that have."""
+        return [socket for room in self._rooms.values() for socket in room.sockets]
 
     async def join(self, socket: Listener) -> None:
         """
@@ -442,7 +454,7 @@ class Hub:
 
     async def _sweep(self) -> None:
         await asyncio.sleep(conf.SWEEP_SECONDS)
-        sockets = [socket for room in self._rooms.values() for socket in room.sockets]
+        sockets = self.welcomed()
         if not sockets:
             return
         async with asyncio.timeout(DATABASE_SECONDS):

@@ -2,14 +2,20 @@
 
 from typing import Any
 
+from . import drain
 from .hub import Hub
 
 
 async def lifespan(scope: Any, receive: Any, send: Any) -> None:
-    """ASGI's lifespan protocol: at the end, after the last socket, this process leaves the list of connections."""
+    """
+    ASGI's lifespan protocol: from the start SIGTERM drains this process; at the end, after the last socket, it leaves
+    the list of connections.
+    """
     while True:
         message = await receive()
         ends = message["type"] == "lifespan.shutdown"
+        if not ends:
+            drain.prepare()
         if ends:
             await Hub.stop_here()
         await send({"type": f"{message['type']}.complete"})

@@ -164,6 +164,10 @@ class Socket:
         """A newer socket of the same person takes the place."""
         self.perform(self.connection.replaced(time.time()))
 
+    def go_away(self, retry_after: float) -> None:
+        """The process ends."""
+        self.perform(self.connection.drained(retry_after, time.time()))
+
     def _wake(self) -> None:
         self._timer = None
         self._timer_at = inf

@@ -14,6 +14,7 @@ from tickets.api import socket_url
 
 from .. import fanout
 from ..conf import conf
+from ..live import drain
 from ..live.hub import Hub
 from ..wire.native import FRAME_BYTES, NativeCodec
 
@@ -29,8 +30,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """Whether this process should be sent traffic. A lost layer is degraded and still ready: the sync delivers."""
     database, migrations = _database()
     layer = "degraded" if Hub.state() == "degraded" else fanout.state()
-    ready = database == "ok" and migrations == "ok"
-    answer = {"database": database, "migrations": migrations, "layer": layer, "draining": False}
+    leaving = drain.draining()
+    ready = database == "ok" and migrations == "ok" and not leaving
+    answer = {"database": database, "migrations": migrations, "layer": layer, "draining": leaving}
     return JsonResponse(answer, status=200 if ready else 503, headers={"Cache-Control": "no-store"})
 
 
