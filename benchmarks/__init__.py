@@ -1,0 +1,1 @@
+"""How much it costs, beside the plain way. See README.md in this folder."""

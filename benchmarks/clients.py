@@ -1,0 +1,186 @@
+"""A client of a load generator, in the protocols that are compared. They differ in few words."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from benchmarks.frames import CLOSE, PING, PONG, TEXT, Reader, frame, upgrade_request
+
+if TYPE_CHECKING:
+    from benchmarks.swarm import Swarm
+
+ACK_EVERY = 32
+ACK_SECONDS = 5.0
+"""When clients ack, on all sides: when this many notifications are un-acked, else so long after the oldest."""
+
+_SEQ = re.compile(rb'"seq": ?(\d+)')
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one side spells what all have. A payload is told by its first bytes."""
+
+    request: Callable[[str, str], bytes]
+    """(host, credential) -> the opening handshake."""
+    ack: bytes = b'{"type":"ack","seq":%d}'
+    welcome: bytes = b""
+    """In the first frame that says that the client is in; empty: the handshake itself says it."""
+    replies: dict[bytes, bytes] = field(default_factory=dict)
+    """What is to be answered at once: start of a payload -> answer."""
+
+
+def _usher(host: str, ticket: str) -> bytes:
+    offers = {"Sec-WebSocket-Protocol": f"usher.v1, usher.ticket.{ticket}"}
+    return upgrade_request("/ws/", host=host, headers=offers)
+
+
+def _cookie(host: str, key: str) -> bytes:
+    return upgrade_request("/ws/", host=host, headers={"Cookie": f"sessionid={key}"})
+
+
+def _token(host: str, token: str) -> bytes:
+    return upgrade_request(f"/jwt/?token={token}", host=host, headers={})
+
+
+DIALECTS = {
+    "usher": Dialect(_usher, welcome=b'"welcome"'),
+    "plain": Dialect(_cookie),
+    "jwt": Dialect(_token),
+}
+
+
+class Client(asyncio.Protocol):
+    """One socket. It counts what it is told and acks it; everything else is the swarm's."""
+
+    __slots__ = (
+        "_gone",
+        "_head",
+        "_reader",
+        "_ready",
+        "_request",
+        "_swarm",
+        "_timer",
+        "closed",
+        "received",
+        "seq",
+        "transport",
+        "unacked",
+    )
+
+    def __init__(self, swarm: "Swarm", request: bytes) -> None:
+        self._swarm = swarm
+        self._request = request
+        self._head: bytes | None = b""
+        self._reader = Reader()
+        self._ready: asyncio.Future[None] = swarm.loop.create_future()
+        self._gone: asyncio.Future[None] = swarm.loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
+        self.transport: asyncio.Transport
+        self.received = 0
+        self.unacked = 0
+        self.seq = 0
+        self.closed = ""
+
+    async def ready(self) -> None:
+        """Returns when the server has let it in; raises if it did not."""
+        await self._ready
+
+    async def gone(self) -> None:
+        """Returns when the connection is closed on both sides."""
+        await self._gone
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        self.transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        if self._head is not None:
+            self._head += data
+            head, end, data = self._head.partition(b"\r\n\r\n")
+            if not end:
+                return
+            if not head.startswith(b"HTTP/1.1 101"):
+                self.over(head.partition(b"\r\n")[0].decode("latin-1"))
+                self.transport.abort()
+                return
+            self._head = None
+            if not self._swarm.dialect.welcome:
+                self._let_in()
+        for opcode, payload in self._reader.feed(data):
+            if opcode == TEXT:
+                self._told(payload)
+            elif opcode == PING:
+                self.transport.write(frame(PONG, payload))
+            elif opcode == CLOSE:
+                self.over(f"closed by the server: {payload!r}")
+                self.transport.close()
+
+    def _told(self, payload: bytes) -> None:
+        start = payload[:40]
+        if b'"notification"' in start:
+            self.received += 1
+            self._swarm.told(self, payload)
+            self._owe_ack(payload)
+            return
+        if not self._ready.done() and self._swarm.dialect.welcome in start:
+            self._let_in()
+        elif b'"bye"' in start:
+            self.closed = payload.decode()
+        for said, answer in self._swarm.dialect.replies.items():
+            if payload.startswith(said):
+                self.say(answer)
+
+    def _let_in(self) -> None:
+        if not self._ready.done():
+            self._ready.set_result(None)
+
+    def say(self, text: bytes) -> None:
+        self.transport.write(frame(TEXT, text))
+
+    # --- Acks ---
+
+    def _owe_ack(self, payload: bytes) -> None:
+        found = _SEQ.search(payload)
+        if found:
+            self.seq = int(found[1])
+        self.unacked += 1
+        if self.unacked >= ACK_EVERY:
+            self.ack()
+        elif self._timer is None:
+            self._timer = self._swarm.loop.call_later(ACK_SECONDS, self.ack)
+
+    def ack(self) -> None:
+        """Ack everything so far."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.unacked = 0
+        if not self.transport.is_closing():
+            self.say(self._swarm.dialect.ack % self.seq)
+            self._swarm.acked += 1
+
+    # --- The end ---
+
+    def leave(self) -> None:
+        """Close as a browser does."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.closed = self.closed or "left"
+        if not self.transport.is_closing():
+            self.transport.write(frame(CLOSE, b"\x03\xe8"))
+
+    def over(self, why: str) -> None:
+        self.closed = self.closed or why
+        if not self._ready.done():
+            self._ready.set_exception(ConnectionError(self.closed))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.over(f"connection lost: {exc!r}")
+        self._gone.set_result(None)
+        self._swarm.lost(self)

@@ -1,0 +1,100 @@
+"""Both ways to publish, in the three workloads; called from another process (`backstage`) or inside the server's."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from benchmarks.plain.consumer import group_of
+from benchmarks.plain.models import Message
+from notifications.api import notify, notify_many
+
+WHAT: dict[str, Any] = {
+    "kind": "ci.build",
+    "level": "success",
+    "title": "Build finished",
+    "body": "Build 1742 of the main branch finished after 3 minutes and 12 seconds.",
+    "url": "/builds/1742/",
+    "data": {"build": 1742},
+}
+"""An ordinary notification; its frame has about 400 bytes."""
+
+
+def _event(message: Message) -> dict[str, Any]:
+    return {"type": "notify", "notification": message.as_json()}
+
+
+# --- Usher ---
+
+
+def usher_one(user_id: int, data: dict[str, Any] | None = None) -> None:
+    notify(user_id, **(WHAT if data is None else WHAT | {"data": data}))
+
+
+def usher_many(user_ids: Sequence[int]) -> None:
+    notify_many(user_ids, **WHAT)
+
+
+# --- The plain way ---
+
+
+def plain_one(user_id: int, data: dict[str, Any] | None = None) -> None:
+    """As a synchronous view does it."""
+    message = Message.objects.create(user_id=user_id, **(WHAT if data is None else WHAT | {"data": data}))
+    async_to_sync(get_channel_layer().group_send)(group_of(user_id), _event(message))
+
+
+def plain_many(user_ids: Sequence[int]) -> None:
+    """As somebody does it who has many to tell: rows in bulk, and one loop, hence one connection, for all messages."""
+    async_to_sync(_send_all)(_create_all(user_ids))
+
+
+def _create_all(user_ids: Sequence[int]) -> list[Message]:
+    return Message.objects.bulk_create([Message(user_id=user_id, **WHAT) for user_id in user_ids], batch_size=500)
+
+
+async def _send_all(messages: Sequence[Message]) -> None:
+    layer = get_channel_layer()
+    for message in messages:
+        await layer.group_send(group_of(message.user_id), _event(message))
+
+
+ONE: dict[str, Callable[..., None]] = {"usher": usher_one, "plain": plain_one}
+MANY: dict[str, Callable[..., None]] = {"usher": usher_many, "plain": plain_many}
+
+
+def publish(*, side: str, workload: str, user_ids: Sequence[int], rounds: int) -> dict[str, float]:
+    """`rounds` notifications to each of these people; seconds and CPU seconds of this process."""
+    wall, cpu = time.monotonic(), time.process_time()
+    for _ in range(rounds):
+        if workload == "b":
+            MANY[side](user_ids)
+        else:
+            for user_id in user_ids:
+                ONE[side](user_id)
+    return {"wall": time.monotonic() - wall, "cpu": time.process_time() - cpu}
+
+
+# --- Inside the server ---
+
+
+@csrf_exempt
+async def view(request: HttpRequest) -> JsonResponse:
+    """POST what `publish()` takes. The plain way publishes on the server's own loop, which is the kindest to it."""
+    wanted = json.loads(request.body)
+    if wanted["side"] == "usher":
+        return JsonResponse(await asyncio.to_thread(publish, **wanted))
+    for _ in range(wanted["rounds"]):
+        if wanted["workload"] == "b":
+            await _send_all(await asyncio.to_thread(_create_all, wanted["user_ids"]))
+        else:
+            for user_id in wanted["user_ids"]:
+                message = await Message.objects.acreate(user_id=user_id, **WHAT)
+                await get_channel_layer().group_send(group_of(user_id), _event(message))
+    return JsonResponse({})
