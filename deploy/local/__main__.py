@@ -15,7 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
     if wanted.processes < 1:
         parser.error("PROCESSES= is at least 1")
     try:
-        from deploy.local.rig import Ended, Failed, Rig, say
+        from deploy.local.places import Failed
+        from deploy.local.rig import Ended, Rig, say
     except ImportError as error:
         sys.stderr.write(f"{error}. `make run-scaled` installs it, from requirements-dev.txt.\n")
         return 1

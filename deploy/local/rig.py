@@ -5,6 +5,7 @@ anybody else, find free ports, and have a leash that ends everything even if thi
 """
 
 import contextlib
+import functools
 import shutil
 import signal
 import sys
@@ -99,7 +100,7 @@ class Rig:
                 f"server-{number}", [str(ROOT / "deploy" / "serve"), *place], PYTHON=sys.executable
             )
         for number, (name, server) in enumerate(self._servers.items(), start=1):
-            self._wait(name, server, lambda number=number: self._answers(number))
+            self._wait(name, server, functools.partial(self._answers, number))
 
     def _start_front(self, program: str) -> None:
         sockets = [self._socket(number) for number in range(1, self.processes + 1)]

@@ -53,7 +53,7 @@ def test_the_limits_it_tells_are_the_defaults():
     assert f"within {3 * notifications.PRESENCE_SECONDS:g} s" in PAGE
 
 
-@pytest.mark.parametrize("stack_kind", ["scaled"], indirect=True)
+@pytest.mark.parametrize("stack_kind", ["embedded"], indirect=True)
 @pytest.mark.parametrize("server_kind", ["uvicorn"], indirect=True)
 async def test_after_a_restored_backup_positions_are_void(make_site):
     site = make_site()
@@ -61,9 +61,7 @@ async def test_after_a_restored_backup_positions_are_void(make_site):
     async with site.person("demo").connect() as socket:
         await socket.expect("welcome", head=1)
         position = socket.position
-    site.server.stop()
     (restore,) = (shlex.split(command) for command in COMMANDS if "new_epoch" in command)
     site.stack.manage(*restore[2:])
-    site.server.start()
     async with site.person("demo").connect(since=position) as socket:
         await socket.expect("reset", reason="epoch", head=1)

@@ -36,7 +36,7 @@ def place(request, tmp_path):
         name = str(tmp_path / "http.sock")
         server = socketserver.ThreadingUnixStreamServer(name, Probe)
     with server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
         yield name
         server.shutdown()
 

@@ -146,7 +146,7 @@ def processes(tmp_path):
     def start(number: str) -> None:
         (tmp_path / number).mkdir()
         server = socketserver.ThreadingUnixStreamServer(str(tmp_path / number / "http.sock"), Probe)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
         servers.append(server)
 
     yield start
