@@ -44,10 +44,19 @@ def _token(host: str, token: str) -> bytes:
     return upgrade_request(f"/jwt/?token={token}", host=host, headers={})
 
 
+def _socketio(host: str, key: str) -> bytes:
+    cookie = {"Cookie": f"sessionid={key}"}
+    return upgrade_request("/socket.io/?EIO=4&transport=websocket", host=host, headers=cookie)
+
+
 DIALECTS = {
     "usher": Dialect(_usher, welcome=b'"welcome"'),
     "plain": Dialect(_cookie),
     "jwt": Dialect(_token),
+    # Engine.IO 4 in front (0 open, 2 ping, 3 pong, 4 message), Socket.IO 5 behind it (0 connect, 2 event).
+    "socket.io": Dialect(
+        _socketio, welcome=b'40{"sid"', ack=b'42["ack",{"seq":%d}]', replies={b"0{": b"40", b"2": b"3"}
+    ),
 }
 
 

@@ -24,7 +24,7 @@ from benchmarks.profiling import Profiler
 from benchmarks.servers import Server
 from benchmarks.swarm import Swarm
 
-CREDENTIALS = {"usher": "tickets", "plain": "cookies"}
+CREDENTIALS = {"usher": "tickets", "plain": "cookies", "socket.io": "cookies"}
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Contender:
 
     async def _publish(self, rounds: int) -> None:
         how = {"side": self.side, "workload": self.wanted.workload, "user_ids": self._people, "rounds": rounds}
-        if self.wanted.layer == "memory":
+        if self.wanted.layer == "memory" or self.side == "socket.io":
             await self.server.post("/benchmark/publish/", json.dumps(how).encode())
         else:
             await self.site.backstage.call("publish", **how)
@@ -146,7 +146,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--acks", choices=["busy", "lone"], default="busy")
     parser.add_argument("--rounds", type=int, help="notifications to each socket in a repetition")
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--sides", default="usher,plain", help="which to run, in this order: usher,plain")
+    parser.add_argument("--sides", default="usher,plain", help="which to run, in this order: usher,plain,socket.io")
     parser.add_argument("--profile", action="store_true", help="sample each server during one more repetition")
     return parser
 

@@ -19,8 +19,13 @@ from benchmarks.profiling import Profiler
 from benchmarks.servers import Server
 from benchmarks.swarm import Swarm
 
-CREDENTIALS = {"usher": "tickets", "plain": "cookies", "jwt": "tokens"}
-NAMES = {"usher": "usher: ticket", "plain": "plain: session cookie", "jwt": "plain: JWT"}
+CREDENTIALS = {"usher": "tickets", "plain": "cookies", "jwt": "tokens", "socket.io": "cookies"}
+NAMES = {
+    "usher": "usher: ticket",
+    "plain": "plain: session cookie",
+    "jwt": "plain: JWT",
+    "socket.io": "socket.io: session cookie",
+}
 AT_ONCE = 20
 PEOPLE = 500
 
@@ -89,7 +94,7 @@ def rows(server: str, sides: list[Side]) -> list[list[str]]:
     usher = next((side for side in sides if side.name == "usher"), sides[0])
     return [
         [
-            f"{server}, {NAMES.get(side.name, side.name)}",
+            f"{server}, {NAMES[side.name]}",
             number(side.micros),
             *map(number, side.spread),
             number(max(sample.units / sample.wall for sample in side.samples)),
@@ -105,7 +110,9 @@ async def main() -> None:
     parser.add_argument("--layer", choices=["redis", "memory"], default="redis")
     parser.add_argument("--handshakes", type=int, default=1000, help="in a repetition")
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--sides", default="usher,plain,jwt", help="which to run, in this order: usher,plain,jwt")
+    parser.add_argument(
+        "--sides", default="usher,plain,jwt", help="which to run, in this order: usher,plain,jwt,socket.io"
+    )
     parser.add_argument("--profile", action="store_true", help="sample each server during one more repetition")
     arguments = parser.parse_args()
     profiler = Profiler() if arguments.profile else None

@@ -57,7 +57,11 @@ class Server:
     def of(cls, kind: str, side: str, *, env: Mapping[str, str], directory: Path) -> "Server":
         """`side` under the server `kind`; up, but perhaps not answering yet (`ready`)."""
         port = free_port()
-        command = [sys.executable, "-m", kind, f"--port={port}", *COMMANDS[kind], APPLICATIONS[side]]
+        if side == "socket.io":
+            kind, command = "node", ["node", "benchmarks/socketio/server.mjs"]
+            env = {**env, "PORT": str(port)}
+        else:
+            command = [sys.executable, "-m", kind, f"--port={port}", *COMMANDS[kind], APPLICATIONS[side]]
         return cls(command, env=env, log_path=directory / f"{kind}-{side}-{port}.log", port=port)
 
     def start(self) -> None:
@@ -125,5 +129,6 @@ class Server:
         self._process.kill()
 
 
-def has_node() -> bool:
+def has_socketio() -> bool:
+    """Whether socket.io can stand beside the others here."""
     return shutil.which("node") is not None and (ROOT / "node_modules/socket.io").is_dir()
