@@ -22,7 +22,7 @@ from tests.support.services import Postgres, Service, Valkey
 DRAIN_SECONDS = 60.0
 """A server's own bounds are 25 s for its drain and 30 s for what runs after that."""
 
-HURRIED_SECONDS = 5.0
+HURRIED_SECONDS = 10.0
 """What is left of a server's patience after the second signal."""
 
 

@@ -9,8 +9,8 @@ import sys
 import pytest
 import yaml
 
+from notifications.conf import conf
 from tests.deploy.fleet import DEPLOY
-from tests.deploy.test_systemd import DRAIN_SECONDS
 from tests.support.processes import ROOT
 from tests.support.stack import site_environment
 
@@ -74,7 +74,7 @@ def test_two_processes_with_time_to_drain():
     graceful = int(re.search(r"--timeout-graceful-shutdown (\d+)", (DEPLOY / "serve").read_text())[1])
     for name in servers:
         server = SERVICES[name]
-        assert int(server["stop_grace_period"].removesuffix("s")) >= DRAIN_SECONDS + graceful
+        assert int(server["stop_grace_period"].removesuffix("s")) >= conf.DRAIN_SECONDS + graceful
         assert "entrypoint" not in server
         assert "command" not in server
         assert server["cap_drop"] == ["ALL"]

@@ -1,7 +1,9 @@
 """The shipped nginx configuration in front of two real processes of a production site, over TLS."""
 
 import asyncio
+import contextlib
 import re
+import signal
 import subprocess
 
 import httpx
@@ -228,6 +230,30 @@ async def test_a_killed_process_is_passed_over(make_front, production, open_dire
         front = make_front(fleet.directory)
         fleet.processes[0].kill()
         assert await all_welcomed(front, await six_tickets(front))
+    finally:
+        fleet.stop()
+
+
+async def test_who_is_sent_away_comes_back_to_another_process(make_front, production, open_directory):
+    fleet = Fleet(production, open_directory / "one-restarts")
+    front = make_front(fleet.directory)
+    person = Person(front, "alice")
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            sockets = [await stack.enter_async_context(person.connect()) for _ in range(4)]
+            for socket in sockets:
+                await socket.expect("welcome")
+            fleet.processes[0].terminate()
+            assert await asyncio.to_thread(fleet.processes[0].wait, 30) == -signal.SIGTERM
+            sent_away = [socket for socket in sockets if socket.of("bye")]
+            assert {await socket.closed() for socket in sent_away} == {4400}
+            await asyncio.to_thread(production.manage, "notify", "alice", "--title", "Meanwhile")
+            for socket in sent_away:
+                again = await stack.enter_async_context(person.connect(since=socket.position))
+                await again.expect("notification", title="Meanwhile")
+            for socket in sockets:  # the others noticed nothing
+                if socket not in sent_away:
+                    await socket.expect("notification", title="Meanwhile")
     finally:
         fleet.stop()
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -92,8 +93,9 @@ async def test_everything_is_started_works_and_ends(run, nginx):
         assert published.status_code == 201, published.text
         for opened in (one, other):
             await opened.expect("notification", title="Hello", seq=1)
-
-    started.process.terminate()
+        started.process.terminate()
+        for opened in (one, other):  # through nginx, which outlives the servers
+            assert await opened.closed() == 4400
     assert await asyncio.to_thread(started.process.wait, 30) == 0, started.said
     assert started.said.endswith("Ended.\n")
     assert not started.left()
@@ -135,6 +137,32 @@ def two_ports() -> int:
             except OSError:
                 continue
             return first
+
+
+def test_a_second_signal_ends_it_at_once(run, tmp_path):
+    started = run(port=two_ports(), NGINX=WITHOUT_NGINX, DATABASE_URL=f"sqlite:///{tmp_path}/site.sqlite3")
+    started.wait_up()
+    with socket.create_connection(("127.0.0.1", started.port)) as half:
+        half.sendall(b"POST /api/token/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
+        server = psutil.Process(started.pid_of("server 1"))
+        ports = (started.port, half.getsockname()[1])
+        wait_until(
+            lambda: any(
+                (each.laddr[1], each.raddr and each.raddr[1]) == ports for each in server.net_connections("tcp")
+            ),
+            timeout=10,
+            what="request",
+        )
+        started.process.terminate()
+        wait_until(lambda: not psutil.pid_exists(started.pid_of("server 2")), timeout=20, what="end of the idle one")
+        assert "Ctrl-C again ends it at once." in started.said
+        assert started.process.returncode is None  # for the half request, for up to 30 s
+        asked_again = time.monotonic()
+        started.process.terminate()
+        assert started.process.wait(20) == 0
+    assert time.monotonic() - asked_again < 20
+    assert "is killed" not in started.said
+    assert not started.left()
 
 
 def test_ended_while_it_starts(run, tmp_path):

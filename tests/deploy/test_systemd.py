@@ -10,13 +10,13 @@ import threading
 
 import pytest
 
+from notifications.conf import conf
 from tests.deploy.fleet import DEPLOY
 from tests.deploy.test_ready import Probe
 from tests.support.processes import ROOT
 
 UNITS = sorted(path for path in (DEPLOY / "systemd").iterdir() if path.suffix)
 SERVER = (DEPLOY / "systemd" / "usher@.service").read_text()
-DRAIN_SECONDS = 25
 
 SYSTEMCTL = """#!/bin/sh
 case "$1" in
@@ -81,7 +81,7 @@ def test_little_is_exposed(analyze, laid_out, unit):
 def test_a_server_has_time_to_drain():
     graceful = int(re.search(r"--timeout-graceful-shutdown (\d+)", (DEPLOY / "serve").read_text())[1])
     (patience,) = re.findall(r"^TimeoutStopSec=(\d+)$", SERVER, re.MULTILINE)
-    assert int(patience) >= DRAIN_SECONDS + graceful
+    assert int(patience) >= conf.DRAIN_SECONDS + graceful
 
 
 def test_what_they_start_exists():
