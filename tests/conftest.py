@@ -14,6 +14,7 @@
 """
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -161,6 +162,25 @@ def django_db_modify_db_settings(django_db_modify_db_settings, tmp_path_factory)
     for connection in connections.all():
         if connection.vendor == "sqlite":
             connection.settings_dict["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup) -> Iterator[None]:
+    """The database threads keep their connections for a while, and PostgreSQL drops no database that is in use."""
+    yield
+    from django.db import connections
+
+    from tickets.threads import _executor
+
+    size = _executor()._max_workers
+    together = threading.Barrier(size)
+
+    def close() -> None:
+        together.wait(20)  # so that each thread does it once
+        connections.close_all()
+
+    for job in [_executor().submit(close) for _ in range(size)]:
+        job.result()
 
 
 # What a failing test shows ----------------------------------------------------------------------------------------

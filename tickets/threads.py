@@ -7,16 +7,35 @@ Here the number of threads is the number of database connections that sockets ma
 import asyncio
 import contextvars
 import functools
+import select
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from django.db import close_old_connections
+from django.db import connections
 
 from tickets.conf import conf
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+BUSY_SECONDS = 1.0
+"""A thread whose last job ended this short a time ago keeps its connection: taking one from PostgreSQL's pool, asking
+whether it is alive and giving it back costs more than a query. A thread at rest keeps none from others."""
+
+KEPT_SECONDS = 60.0
+"""How long a busy thread keeps one connection, so that the pool gets to replace old ones."""
+
+
+class _Thread(threading.local):
+    """When the last job of this thread ended."""
+
+    rested_at = float("-inf")
+
+
+_thread = _Thread()
 
 
 @functools.cache
@@ -32,14 +51,42 @@ async def in_thread(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) ->
     """
     work = functools.partial(fn, *args, **kwargs)
     context = contextvars.copy_context()
-    return await asyncio.get_running_loop().run_in_executor(_executor(), context.run, _with_fresh_connections, work)
+    return await asyncio.get_running_loop().run_in_executor(_executor(), context.run, _with_connections, work)
 
 
-def _with_fresh_connections(work: Callable[[], R]) -> R:
-    # What Django does around each request: before, drop connections that broke or aged while the thread was idle;
-    # after, give the connection back (PostgreSQL's pool) or keep it (SQLite, whose CONN_MAX_AGE is None).
-    close_old_connections()
+def _with_connections(work: Callable[[], R]) -> R:
+    for connection in connections.all(initialized_only=True):
+        _drop_if_broken(connection)
     try:
         return work()
     finally:
-        close_old_connections()
+        now = time.monotonic()
+        busy = now - _thread.rested_at < BUSY_SECONDS
+        _thread.rested_at = now
+        for connection in connections.all(initialized_only=True):
+            if not (busy and _is_worth_keeping(connection, now)):
+                connection.close_if_unusable_or_obsolete()
+
+
+def _drop_if_broken(connection: Any) -> None:
+    """A connection that is kept cannot be asked each time whether it is alive; but a server says nothing unasked, save
+    that it ends. So one look at the socket, without a word on the wire, tells whether there is anything to ask."""
+    raw = connection.connection
+    if raw is None or connection.vendor != "postgresql":
+        return
+    if raw.closed or (_has_something_to_say(raw.fileno()) and not connection.is_usable()):
+        connection.close()
+
+
+def _has_something_to_say(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _is_worth_keeping(connection: Any, now: float) -> bool:
+    # Where connections are not persistent (CONN_MAX_AGE=0, as it must be beside a pool) Django has them end as soon as
+    # they begin; so that is when this one was taken. None: it is kept for ever anyway.
+    taken_at = connection.close_at
+    whole = connection.connection is not None and not connection.errors_occurred and not connection.in_atomic_block
+    return whole and taken_at is not None and now < taken_at + KEPT_SECONDS

@@ -1,9 +1,12 @@
 import asyncio
 import contextvars
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
-from django.db import connection
+from django.conf import settings
+from django.db import OperationalError, connection
 
 from tickets import threads
 from tickets.conf import conf
@@ -70,22 +73,141 @@ async def test_a_job_that_waits_is_cancelled_with_its_awaiter():
     assert ran == []
 
 
-async def test_a_broken_connection_is_replaced_for_the_next_job():
+async def on_each_thread(fn):
+    """What `fn` says on every one of the threads."""
+    together = threading.Barrier(conf.DATABASE_THREADS)
+
+    def run():
+        together.wait(20)
+        return fn()
+
+    return await asyncio.gather(*[in_thread(run) for _ in range(conf.DATABASE_THREADS)])
+
+
+async def test_a_connection_that_broke_under_a_job_is_replaced_for_the_next_one():
     def broken():
         connection.ensure_connection()
         connection.errors_occurred = True
         connection.is_usable = lambda: False  # SQLite's always says yes
 
     def answer():
-        connection.__dict__.pop("is_usable", None)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            return cursor.fetchone(), connection.errors_occurred
+        del connection.is_usable
+        return ask(), connection.errors_occurred
 
-    for _ in range(conf.DATABASE_THREADS):
-        await in_thread(broken)
-    for _ in range(conf.DATABASE_THREADS):
-        assert await in_thread(answer) == ((1,), False)
+    await on_each_thread(broken)
+    assert await on_each_thread(answer) == [(1, False)] * conf.DATABASE_THREADS
+
+
+def ask(sql="SELECT 1"):
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchone()[0]
+
+
+# What follows is about connections that a pool or a server could take away --------------------------------------------
+
+only_postgresql = pytest.mark.skipif(
+    not settings.DATABASES["default"]["ENGINE"].endswith("postgresql"),
+    reason="SQLite's connections are kept for ever (they hold nothing that others wait for)",
+)
+
+
+def backend():
+    return ask("SELECT pg_backend_pid()")
+
+
+def pool():
+    return connection.pool.get_stats()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time as the threads see it: `clock.now += 10`."""
+    told = SimpleNamespace(now=time.monotonic())
+    monkeypatch.setattr(threads, "time", SimpleNamespace(monotonic=lambda: told.now))
+    return told
+
+
+async def kept():
+    """The connections of busy threads, told by their backends."""
+    await on_each_thread(ask)  # whoever rested gives the first one back
+    return await on_each_thread(backend)
+
+
+@only_postgresql
+async def test_a_busy_thread_keeps_its_connection_and_asks_the_pool_for_none(clock):
+    before = sorted(await kept())
+    asked = (await in_thread(pool))["requests_num"]
+    for _ in range(3):
+        assert sorted(await on_each_thread(backend)) == before
+    assert (await in_thread(pool))["requests_num"] == asked
+
+
+@only_postgresql
+async def test_a_thread_at_rest_gives_its_connection_back(clock):
+    await on_each_thread(backend)
+    clock.now += threads.BUSY_SECONDS
+    await on_each_thread(backend)
+    assert connection.connection is None, "the test itself holds none"
+    stats = connection.pool.get_stats()
+    assert stats["pool_available"] == stats["pool_size"]
+
+
+@only_postgresql
+async def test_no_connection_is_kept_for_ever(clock):
+    await on_each_thread(backend)
+    asked = (await in_thread(pool))["requests_num"]
+    rounds = int(threads.KEPT_SECONDS / (threads.BUSY_SECONDS / 2)) + 2
+    for _ in range(rounds):
+        clock.now += threads.BUSY_SECONDS / 2
+        await on_each_thread(ask)
+    assert (await in_thread(pool))["requests_num"] >= asked + conf.DATABASE_THREADS
+
+
+@only_postgresql
+async def test_connections_that_the_server_ended_meanwhile_are_replaced_before_anybody_notices():
+    ended = await kept()
+    for pid in ended:
+        await asyncio.to_thread(ask_and_close, f"SELECT pg_terminate_backend({pid}, 5000)")
+    assert not set(ended) & set(await on_each_thread(backend))
+
+
+@only_postgresql
+async def test_without_looking_somebody_would_notice(monkeypatch):
+    """The negative control."""
+    monkeypatch.setattr(threads, "_drop_if_broken", lambda connection: None)
+    ended = await kept()
+    for pid in ended:
+        await asyncio.to_thread(ask_and_close, f"SELECT pg_terminate_backend({pid}, 5000)")
+    with pytest.raises(OperationalError):
+        await on_each_thread(backend)
+    monkeypatch.undo()
+    await on_each_thread(backend)
+
+
+@only_postgresql
+async def test_a_server_that_says_something_else_keeps_its_connections(clock):
+    before = await kept()
+
+    def notify():  # to itself: the notice lies in the socket when the job is over
+        ask_none("LISTEN told")
+
+    await on_each_thread(notify)
+    await asyncio.to_thread(ask_and_close, "SELECT pg_notify('told', 'x')")
+    assert sorted(await on_each_thread(backend)) == sorted(before)
+    await on_each_thread(lambda: ask_none("UNLISTEN told"))
+
+
+def ask_none(sql):
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def ask_and_close(sql):
+    try:
+        return ask(sql)
+    finally:
+        connection.close()
 
 
 def test_the_size_of_the_pool_is_the_setting():
