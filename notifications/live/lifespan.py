@@ -8,16 +8,17 @@ from .hub import Hub
 
 async def lifespan(scope: Any, receive: Any, send: Any) -> None:
     """
-    ASGI's lifespan protocol: from the start SIGTERM drains this process; at the end, after the last socket, it leaves
-    the list of connections.
+    ASGI's lifespan protocol: from the start the hub listens (the first socket finds it listening) and SIGTERM drains
+    this process; at the end, after the last socket, it leaves the list of connections.
     """
     while True:
         message = await receive()
         ends = message["type"] == "lifespan.shutdown"
-        if not ends:
-            drain.prepare()
         if ends:
             await Hub.stop_here()
+        else:
+            Hub.here()
+            drain.prepare()
         await send({"type": f"{message['type']}.complete"})
         if ends:
             return

@@ -52,8 +52,8 @@ class Subscription:
         heard: Callable[[str, object], None],
         joined: Callable[[str], None],
     ) -> None:
-        self.ok = False
-        """Whether the last probe was heard."""
+        self.ok = True
+        """False from a failure until a probe is heard again. At the start nothing is known, and the best is hoped."""
         self._layer = layer
         self._server = server
         self._tell = heard
@@ -83,11 +83,10 @@ class Subscription:
             try:
                 await self._stay()
             except* Exception as errors:  # noqa: BLE001 (whatever ended it, there must be another)
-                first = errors.exceptions[0]
                 if self.ok:
-                    logger.warning("Redis is not heard any more (%s: %s).", type(first).__name__, first)
-            finally:
+                    logger.warning("Redis is not heard (%s).", _first(errors))
                 self.ok = False
+            finally:
                 self._asked.clear()
                 self._under_way.clear()
             await asyncio.sleep(AGAIN_SECONDS)
@@ -145,7 +144,7 @@ class Subscription:
             async with asyncio.timeout(DEAF_SECONDS):
                 await self._hears_itself(voice)
             if not self.ok:
-                logger.info("Redis is heard.")
+                logger.info("Redis is heard again.")
             self.ok = True
             await asyncio.sleep(PROBE_SECONDS)
 
@@ -183,3 +182,10 @@ def _portions(groups: set[str]) -> Iterator[list[str]]:
     rest = iter(groups)
     while some := list(islice(rest, TOGETHER)):
         yield some
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> str:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"

@@ -22,9 +22,19 @@ async def test_a_server_starts_and_ends_the_application(server, settings):
     assert Hub._here is None
 
 
-async def test_without_a_hub_there_is_nothing_to_end(server):
+async def test_from_the_start_the_hub_listens(server, settings):
+    settings.NOTIFICATIONS = {"SYNC_SECONDS": 3600, "SWEEP_SECONDS": 3600}
+    assert Hub._here is None
     await server.send_input({"type": "lifespan.startup"})
     await server.receive_output(5)
+    assert Hub._here is not None
+    assert not any(task.done() for task in Hub._here._tasks)
+    await server.send_input({"type": "lifespan.shutdown"})
+    await server.receive_output(5)
+    await server.wait(5)
+
+
+async def test_a_process_that_never_had_a_hub_ends_as_well(server):
     await server.send_input({"type": "lifespan.shutdown"})
     assert await server.receive_output(5) == {"type": "lifespan.shutdown.complete"}
     await server.wait(5)
