@@ -5,5 +5,8 @@ services    PostgreSQL and a Redis-compatible server, in temporary directories o
 stack       what one site stands on: a database, a channel layer, the environment that names them
 servers     the ASGI application under daphne or uvicorn
 client      a person who signs in, and the socket they open
+passes      access tokens for many people at once
+wires       a proxy between clients and servers that can be cut, slowed down or swallow everything
+loyal       a client that comes back and resumes, whatever happens
 histories   pure: what was published against what was received
 """

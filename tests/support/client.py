@@ -306,6 +306,11 @@ class Client:
     def close_reason(self) -> str | None:
         return self.websocket.close_reason
 
+    @property
+    def reading(self) -> asyncio.Task[None]:
+        """Done once the socket has ended, however it did, and nothing more can arrive."""
+        return self._reading
+
     async def closed(self, timeout: float = 20) -> int:
         """The close code, once the server has closed."""
         await asyncio.wait([self._reading], timeout=timeout)

@@ -75,6 +75,10 @@ class Stack:
         """Run manage.py to its end. Returns what it printed; a failure raises with it."""
         return self._run("manage.py", *arguments, env=env, timeout=timeout)
 
+    def run_module(self, module: str, *arguments: str, timeout: float = 60) -> str:
+        """Run `python -m module` to its end. Returns what it printed; a failure raises with it."""
+        return self._run("-m", module, *arguments, timeout=timeout)
+
     def script(self, module: str, *arguments: str, env: Mapping[str, str] | None = None) -> Process:
         """Start `python -m module` beside the servers, as a worker or cron would run; ended with the stack."""
         process = Process(
