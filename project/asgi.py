@@ -13,6 +13,7 @@ from notifications.live.lifespan import lifespan  # noqa: E402
 from notifications.live.routing import websocket_urlpatterns  # noqa: E402
 from project import daphne_handshake, uvicorn_closing  # noqa: E402
 from tickets.api import Door  # noqa: E402
+from tickets.concurrency import Concurrency  # noqa: E402
 
 daphne_handshake.install()
 uvicorn_closing.install()
@@ -20,5 +21,9 @@ uvicorn_closing.install()
 # The door is outermost: routers hand on copies of the scope, and a credential must be gone from the one that servers
 # log.
 application = ProtocolTypeRouter(
-    {"http": http, "websocket": Door(URLRouter(websocket_urlpatterns)), "lifespan": lifespan}
+    {
+        "http": Concurrency(http, unbounded=("/healthz", "/readyz"), prompt="/api/"),
+        "websocket": Door(URLRouter(websocket_urlpatterns)),
+        "lifespan": lifespan,
+    }
 )

@@ -65,6 +65,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "tickets.middleware.ConnectionBackMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
@@ -104,6 +105,7 @@ else:
     DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}
 
 DATABASE_THREADS = env.int("TICKETS_DATABASE_THREADS", default=4)
+REQUESTS_AT_ONCE = env.int("TICKETS_REQUESTS_AT_ONCE", default=4)
 
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"] |= {
@@ -120,14 +122,19 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"].setdefault("OPTIONS", {})
+    # PostgreSQL plans what is said at every notification once a connection (see notifications/prepared.py). Behind a
+    # pooler that cannot keep prepared statements: DATABASE_URL=…?prepare_threshold=off
+    prepare_threshold = DATABASES["default"]["OPTIONS"].get("prepare_threshold", 5)
     # A connection that broke while it was in the pool (a restarted server) is replaced before it is handed out.
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["OPTIONS"] |= {
-        # Django refuses CONN_MAX_AGE beside a pool. The pool has room for the database threads and for the views.
+        # Django refuses CONN_MAX_AGE beside a pool. The pool has room for the database threads and for as many requests
+        # as are let in at once, so that neither ever waits for a connection.
         # Its default reconnect_timeout lets the pauses between attempts grow: after an outage of 30 s it was seen to
         # find the server again only 27 s after that was back.
-        "pool": {"min_size": 1, "max_size": DATABASE_THREADS + 4, "timeout": 5, "reconnect_timeout": 1},
+        "pool": {"min_size": 1, "max_size": DATABASE_THREADS + REQUESTS_AT_ONCE, "timeout": 5, "reconnect_timeout": 1},
         "connect_timeout": 2,
+        "prepare_threshold": prepare_threshold if isinstance(prepare_threshold, int) else None,
     }
 
 REDIS_URL = env.str("REDIS_URL", default="")
@@ -174,6 +181,7 @@ _TICKETS = {
     "NETWORK_POLICY": env.str,
     "REQUIRE_ORIGIN": env.bool,
     "DATABASE_THREADS": env.int,
+    "REQUESTS_AT_ONCE": env.int,
     "SIGN_IN_PER_MINUTE_NAME": env.int,
     "SIGN_IN_PER_MINUTE_ADDRESS": env.int,
 }

@@ -99,6 +99,13 @@ class Conf:
         return self._get("DATABASE_THREADS", 4)
 
     @property
+    def REQUESTS_AT_ONCE(self) -> int:
+        """Requests inside Django at once in one process, hence database connections that they may take; more wait
+        outside. More would not be served faster by one interpreter; fewer would wait for each other's commits. Read
+        once, at the start."""
+        return self._get("REQUESTS_AT_ONCE", 4)
+
+    @property
     def SOCKET_PATH(self) -> str:
         """Where the socket is; told to clients with each ticket."""
         return self._get("SOCKET_PATH", "/ws/")

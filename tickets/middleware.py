@@ -1,7 +1,9 @@
 from typing import Any
 
 from django.contrib.auth import logout
+from django.db import connections
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 from rest_framework.views import APIView
 
@@ -18,3 +20,17 @@ class EndedSessionMiddleware(MiddlewareMixin):
         session_id = known_session(request.session)
         if session_id is not None and not sessions.check_sessions([session_id])[session_id].alive:
             logout(request)
+
+
+class ConnectionBackMiddleware(MiddlewareMixin):
+    """Gives the database connection back as soon as the answer is made. First of all.
+
+    Django would do so when the answer has been sent: whoever reads slowly would keep a connection from others.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if not response.streaming:
+            for connection in connections.all(initialized_only=True):
+                if not connection.in_atomic_block:  # a test's: under a server, views' transactions are over
+                    connection.close_if_unusable_or_obsolete()
+        return response

@@ -16,6 +16,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.http import Http404
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
+from rest_framework.utils import json
 from rest_framework.views import APIView, set_rollback
 
 from tickets.grants import RateLimited, RefreshRaced, SessionEnded, TokenRefused, Unavailable
@@ -56,6 +57,10 @@ def problem_response(exc: Exception, context: Mapping[str, Any]) -> Response | N
     set_rollback()
     if problem.status_code == HTTPStatus.UNAUTHORIZED:  # RFC 9110, section 15.5.2: it must say how to authenticate
         problem.headers.setdefault("WWW-Authenticate", 'Bearer realm="api"')
+    return Response(_document(problem), status=problem.status_code, headers=problem.headers, content_type=PROBLEM_JSON)
+
+
+def _document(problem: Problem) -> dict[str, Any]:
     body = {
         "type": "about:blank",  # RFC 9457, section 4.2.1: then the title is the status's own
         "title": HTTPStatus(problem.status_code).phrase,
@@ -65,7 +70,12 @@ def problem_response(exc: Exception, context: Mapping[str, Any]) -> Response | N
     }
     if problem.errors is not None:
         body["errors"] = problem.errors
-    return Response(body, status=problem.status_code, headers=problem.headers, content_type=PROBLEM_JSON)
+    return body
+
+
+def unavailable_body() -> bytes:
+    """The problem document of a 503, for whoever has to answer without a view."""
+    return json.dumps(_document(_unavailable())).encode()
 
 
 @singledispatch
@@ -137,6 +147,10 @@ def _(exc: RefreshRaced) -> Problem:
 def _(exc: Exception) -> Problem:
     # One line, for whoever has to find out why; without a traceback, since nothing is wrong with the code.
     log.error("answered 503: %s: %s", type(exc).__name__, str(exc).partition("\n")[0])
+    return _unavailable()
+
+
+def _unavailable() -> Problem:
     detail = "The service cannot decide this now; try again in a moment."
     return Problem(status=503, code="unavailable", detail=detail, headers=_retry_after(RETRY_UNAVAILABLE))
 

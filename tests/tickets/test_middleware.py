@@ -1,9 +1,15 @@
 from uuid import UUID
 
 import pytest
+from django.conf import settings
+from django.db import connection, transaction
+from django.http import HttpResponse, StreamingHttpResponse
+from django.test import RequestFactory
 
 from tickets.api import EndReason, end_session
 from tickets.django_sessions import SID
+from tickets.middleware import ConnectionBackMiddleware
+from tickets.models import Allowance
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
 
@@ -40,3 +46,34 @@ def test_a_standing_session_stays(client, staff):
 def test_strangers_cost_no_query(client, db, django_assert_num_queries):
     with django_assert_num_queries(0):
         client.get("/accounts/login/")
+
+
+class Ask:
+    """A view that queries, and tells what becomes of its connection."""
+
+    def __init__(self, **response):
+        self.response = response
+
+    def __call__(self, request):
+        list(Allowance.objects.all())
+        return StreamingHttpResponse(["x"]) if self.response.get("streaming") else HttpResponse("x")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_the_connection_is_given_back_when_the_answer_is_made(streaming):
+    """SQLite keeps it: opening one costs more than a query."""
+    connection.close()
+    answer = ConnectionBackMiddleware(Ask(streaming=streaming))(RequestFactory().get("/"))
+    assert answer.status_code == 200
+    assert (connection.connection is None) == (connection.vendor == "postgresql" and not streaming)
+
+
+def test_a_transaction_around_it_stays_whole():
+    with transaction.atomic():
+        Allowance.objects.create(key="a", tat=1)
+        ConnectionBackMiddleware(Ask())(RequestFactory().get("/"))
+    assert Allowance.objects.get().key == "a"
+
+
+def test_it_is_the_first():
+    assert settings.MIDDLEWARE[0] == "tickets.middleware.ConnectionBackMiddleware"

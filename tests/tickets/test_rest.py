@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, InterfaceError, OperationalError
@@ -19,6 +21,7 @@ from tickets.rest import (
     StrictView,
     described,
     problem_response,
+    unavailable_body,
 )
 
 ERRORS = [
@@ -203,3 +206,8 @@ def test_a_thousand_parameters_are_a_bad_request_without_a_traceback(client, cap
     assert answer.status_code in (400, 401)
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert "Traceback" not in caplog.text
+
+
+def test_a_503_without_a_view_says_what_a_view_would():
+    response = problem_response(Unavailable(), {})
+    assert json.loads(unavailable_body()) == response.data
