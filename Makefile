@@ -57,6 +57,10 @@ test: $(DEV) $(NODE_PACKAGES) ## all tests: some of them twice, on PostgreSQL + 
 	@$(BIN)/python -m tests.support.stack -- $(BIN)/python -m pytest -q -n 2 --dist loadfile -m everywhere
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
+.PHONY: bench
+bench: $(DEV) $(NODE_PACKAGES) ## measure it beside plain Channels and socket.io, a quarter of an hour (QUICK=1: some minutes)
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
 check: $(DEV) $(NODE_PACKAGES) ## ruff, mypy, tsc, house rules, migrations, deployment checks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

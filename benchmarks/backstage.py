@@ -98,6 +98,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "tokens": tokens,
     "settle": settle,
     "publish": publishing.publish,
+    "steadily": publishing.steadily,
 }
 
 

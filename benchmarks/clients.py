@@ -92,6 +92,11 @@ class Client(asyncio.Protocol):
         self.seq = 0
         self.closed = ""
 
+    @property
+    def inside(self) -> bool:
+        """Whether the server has let it in, be it gone since or not."""
+        return self._ready.done() and self._ready.exception() is None
+
     async def ready(self) -> None:
         """Returns when the server has let it in; raises if it did not."""
         await self._ready

@@ -8,6 +8,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
+from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
@@ -65,8 +66,16 @@ async def _send_all(messages: Sequence[Message]) -> None:
         await layer.group_send(group_of(message.user_id), _event(message))
 
 
+def plain_after_commit(user_id: int, data: dict[str, Any]) -> None:
+    """In a transaction: nobody is told of what might be rolled back."""
+    message = Message.objects.create(user_id=user_id, **(WHAT | {"data": data}))
+    send = async_to_sync(get_channel_layer().group_send)
+    transaction.on_commit(lambda: send(group_of(user_id), _event(message)))
+
+
 ONE: dict[str, Callable[..., None]] = {"usher": usher_one, "plain": plain_one}
 MANY: dict[str, Callable[..., None]] = {"usher": usher_many, "plain": plain_many}
+STEADY: dict[str, Callable[..., None]] = {"usher": usher_one, "plain": plain_after_commit}
 
 
 def publish(*, side: str, workload: str, user_ids: Sequence[int], rounds: int) -> dict[str, float]:
@@ -79,6 +88,21 @@ def publish(*, side: str, workload: str, user_ids: Sequence[int], rounds: int) -
             for user_id in user_ids:
                 ONE[side](user_id)
     return {"wall": time.monotonic() - wall, "cpu": time.process_time() - cpu}
+
+
+def steadily(*, side: str, user_ids: Sequence[int], rate: float, first: int, count: int) -> list[float]:
+    """
+    `count` notifications at `rate` a second to these people in turn, numbered from `first` in their data; each in a
+    transaction of its own. Returns when each COMMIT returned, before anything that is done after it.
+    """
+    committed: list[float] = []
+    started = time.monotonic()
+    for number in range(count):
+        time.sleep(max(0.0, started + number / rate - time.monotonic()))
+        with transaction.atomic():
+            transaction.on_commit(lambda: committed.append(time.monotonic()))
+            STEADY[side](user_ids[number % len(user_ids)], {"n": first + number})
+    return committed
 
 
 # --- Inside the server ---

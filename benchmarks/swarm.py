@@ -36,10 +36,12 @@ class Swarm:
 
         await asyncio.gather(*(work() for _ in range(at_once)))
 
-    async def one(self, credential: str) -> Client:
-        """A client that is let in, and not yet among `clients`."""
+    async def one(self, credential: str, *, address: str | None = None) -> Client:
+        """A client (from an own address of this machine, if told) that is let in, and not yet among `clients`."""
         request = self.dialect.request(f"127.0.0.1:{self._port}", credential)
-        _transport, client = await self.loop.create_connection(lambda: Client(self, request), "127.0.0.1", self._port)
+        _transport, client = await self.loop.create_connection(
+            lambda: Client(self, request), "127.0.0.1", self._port, local_addr=(address, 0) if address else None
+        )
         await asyncio.wait_for(client.ready(), 60)
         return client
 
@@ -64,7 +66,7 @@ class Swarm:
             self._enough.set_result(None)
 
     def lost(self, client: Client) -> None:
-        if client.closed != "left":
+        if client.inside and client.closed != "left":
             self._failed.append(client.closed)
             if self._enough is not None and not self._enough.done():
                 self._enough.set_exception(Lost(f"a client went away: {client.closed}"))
