@@ -8,10 +8,11 @@ fails or waits because Redis is away. The `a` twins do the same from a coroutine
 (and so outside any transaction).
 """
 
+import contextlib
 import functools
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +26,7 @@ from django.utils import timezone
 from tickets.api import in_thread
 
 from . import fanout, store
+from .ids import uuid7
 from .models import Notification
 from .wire.content import Content, InvalidContent, content
 from .wire.streams import Change
@@ -34,6 +36,7 @@ __all__ = [
     "IdempotencyConflict",
     "InvalidContent",
     "Marked",
+    "Published",
     "anotify",
     "content",
     "counts",
@@ -41,6 +44,7 @@ __all__ = [
     "notify",
     "notify_many",
     "publish",
+    "publish_many",
 ]
 
 logger = logging.getLogger("notifications")
@@ -83,42 +87,109 @@ def publish(
 ) -> Notification:
     """`notify()` for content that was checked already."""
     now = now or timezone.now()
-    row = _row(_key_of(user), what, idempotency_key, caller, now)
-    written = store.insert(row, now=now)
-    if written.fingerprint != row.fingerprint:
-        raise IdempotencyConflict("This idempotency key was used for another notification.")
-    if written.seq is None:
-        _after_commit(_number, [written])
-    return written
+    user_id = _key_of(user)
+    row = _row(what, idempotency_key, now)
+    row.user_id, row.dedup = user_id, _dedup(caller, user_id, idempotency_key)
+    written, taken = store.insert(row, [store.Copy(row.id, user_id, row.dedup)], now=now)
+    _refuse_other_content(row, taken)
+    row = _as_saved(row) if written else taken[0]
+    if row.seq is None:
+        _after_commit(_number, [row], row, {row.id})
+    return row
+
+
+@dataclass(slots=True, kw_only=True)
+class Published:
+    """One person's notification, of many with the same content; `seq` is None until it is committed and numbered."""
+
+    id: UUID
+    user_id: Any
+    seq: int | None = None
+
+
+def publish_many(
+    users: Iterable[Any],
+    what: Content,
+    *,
+    idempotency_key: str | None = None,
+    caller: str = "",
+    now: datetime | None = None,
+) -> list[Published]:
+    """
+    The same to each of some hundred people (users or primary keys): all or nobody, in one statement, with one more to
+    number them. Returns one for each person, in no particular order; whoever was told before has what they were told.
+    """
+    now = now or timezone.now()
+    row = _row(what, idempotency_key, now)
+    copies = _copies({_key_of(user) for user in users}, idempotency_key, caller)
+    if not copies:
+        return []
+    written, taken = _insert(row, copies, now)
+    new = [Published(id=copy.id, user_id=copy.user_id) for copy in copies if copy.id in written]
+    again = [Published(id=old.id, user_id=old.user_id, seq=old.seq) for old in taken]
+    if waiting := [each for each in (*new, *again) if each.seq is None]:
+        _after_commit(_number, waiting, row, written)
+    return new + again
 
 
 def notify_many(
-    users: "QuerySet[Any] | Iterable[Any]", *, idempotency_key: str | None = None, caller: str = "", **what: Any
+    users: "QuerySet[Any] | Iterable[Any]",
+    *,
+    idempotency_key: str | None = None,
+    caller: str = "",
+    progress: Callable[[int], None] | None = None,
+    **what: Any,
 ) -> int:
     """
     Tell everybody in a queryset of users (or an iterable of users or primary keys) the same; returns how many were told
     by this call.
 
     Memory is bounded: people are taken and written in batches of 500. Outside a transaction each batch is committed,
-    and told, by itself: after an error, call again with the same `idempotency_key` to tell exactly the rest.
+    numbered and told before the next one is taken: after an error, call again with the same `idempotency_key` to tell
+    exactly the rest. Inside one, everything leaves after your commit; until then nothing but the primary keys is
+    remembered, some 40 bytes a person.
+
+    `progress` is called after each batch with how many people were gone through, told before or now.
     """
     said = content(**what)
     now = timezone.now()
-    total = 0
+    told = gone_through = 0
     for keys in _batches(users):
-        total += _publish_batch(keys, said, idempotency_key, caller, now)
-    return total
+        told += _publish_batch(keys, _row(said, idempotency_key, now), idempotency_key, caller)
+        gone_through += len(keys)
+        if progress is not None:
+            progress(gone_through)
+    return told
 
 
-def _publish_batch(keys: list[Any], said: Content, idempotency_key: str | None, caller: str, now: datetime) -> int:
-    # In one order, so that two calls with the same key cannot wait for each other.
-    rows = [_row(key, said, idempotency_key, caller, now) for key in sorted(keys)]
-    with transaction.atomic():  # a batch with a key that was used for something else is not written at all
-        written = store.insert_many(rows, now=now)
-        if written is None:
-            raise IdempotencyConflict("This idempotency key was used for another notification.")
-        _after_commit(_number_people, keys, written)
+def _publish_batch(keys: list[Any], row: Notification, idempotency_key: str | None, caller: str) -> int:
+    # What waits for a caller's commit keeps no more than the keys, and is read again then.
+    waits = connection.in_atomic_block
+    written, _taken = _insert(row, _copies(keys, idempotency_key, caller), row.created_at)
+    if waits:
+        _after_commit(_number_people, keys)
+    else:
+        _after_commit(_number_people, keys, row, written)
     return len(written)
+
+
+def _insert(row: Notification, copies: list[store.Copy], now: datetime) -> tuple[set[UUID], list[Notification]]:
+    """All of a batch or, with a key that was used for something else, none of it."""
+    # Without keys it is one statement, which needs no transaction around it.
+    with contextlib.nullcontext() if copies[0].dedup is None else transaction.atomic():
+        written, taken = store.insert(row, copies, now=now)
+        _refuse_other_content(row, taken)
+    return written, taken
+
+
+def _copies(keys: Iterable[Any], idempotency_key: str | None, caller: str) -> list[store.Copy]:
+    # In one order, so that two calls with the same key cannot wait for each other.
+    return [store.Copy(uuid7(), key, _dedup(caller, key, idempotency_key)) for key in sorted(keys)]
+
+
+def _refuse_other_content(row: Notification, taken: list[Notification]) -> None:
+    if any(other.fingerprint != row.fingerprint for other in taken):
+        raise IdempotencyConflict("This idempotency key was used for another notification.")
 
 
 def _batches(users: Any) -> Iterator[list[Any]]:
@@ -154,9 +225,8 @@ def _key_of(user: Any) -> Any:
     return get_user_model()._meta.pk.to_python(key)  # "5" is told what 5 is told, and on the same stream
 
 
-def _row(user_id: Any, what: Content, key: str | None, caller: str, now: datetime) -> Notification:
+def _row(what: Content, key: str | None, now: datetime) -> Notification:
     return Notification(
-        user_id=user_id,
         created_at=now,
         kind=what.kind,
         level=what.level,
@@ -165,12 +235,19 @@ def _row(user_id: Any, what: Content, key: str | None, caller: str, now: datetim
         url=what.url,
         data=what.data,
         expires_at=what.expires_at,
-        dedup=_dedup(caller, user_id, key) if key is not None else None,
         fingerprint=what.fingerprint() if key is not None else "",
     )
 
 
-def _dedup(caller: str, user_id: Any, key: str) -> str:
+def _as_saved(row: Notification) -> Notification:
+    """What `row.save()` leaves behind, so that saving it again changes the row that was written."""
+    row._state.adding, row._state.db = False, connection.alias
+    return row
+
+
+def _dedup(caller: str, user_id: Any, key: str | None) -> str | None:
+    if key is None:
+        return None
     if not key or len(key) > 200:
         raise InvalidContent({"idempotency_key": "must have 1 to 200 characters."})
     # Lengths in front, so that no two triples are written alike.
@@ -190,19 +267,19 @@ def _after_commit(fn: Callable[..., None], *args: Any) -> None:
     transaction.on_commit(lambda: fn(*args), robust=True)
 
 
-def _number(rows: Collection[Notification]) -> None:
-    """Give numbers to all that waits for these rows' people, set them on the rows, and tell."""
-    numbered = store.sequence({row.user_id for row in rows})
-    seqs = {item.id: item.seq for item in numbered}
-    for row in rows:
-        row.seq = seqs.get(row.pk)
-        if row.seq is None:  # somebody numbering for the same person was quicker
-            row.refresh_from_db(fields=["seq"])
-    fanout.announce(store.announcements(numbered, known=rows))
+def _number(waiting: Collection[Notification | Published], said: Notification, among: Container[UUID]) -> None:
+    """Give numbers to all that waits for these people, set them on what was waiting, and tell."""
+    numbered = store.sequence([each.user_id for each in waiting])
+    seqs: dict[UUID, int | None] = {item.id: item.seq for item in numbered}
+    if late := [each.id for each in waiting if each.id not in seqs]:  # somebody numbering for them was quicker
+        seqs |= dict(Notification.objects.filter(pk__in=late).values_list("pk", "seq"))
+    for each in waiting:
+        each.seq = seqs.get(each.id)
+    fanout.announce(store.announcements(numbered, said=said, among=among))
 
 
-def _number_people(user_ids: Collection[Any], known: Iterable[Notification] = ()) -> None:
-    fanout.announce(store.announcements(store.sequence(user_ids), known=known))
+def _number_people(user_ids: Collection[Any], said: Notification | None = None, among: Container[UUID] = ()) -> None:
+    fanout.announce(store.announcements(store.sequence(user_ids), said=said, among=among))
 
 
 def number_waiting(user_ids: Collection[Any]) -> None:

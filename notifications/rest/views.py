@@ -1,7 +1,6 @@
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
 from rest_framework.permissions import BasePermission, IsAuthenticated
@@ -11,7 +10,6 @@ from rest_framework.response import Response
 from tickets.rest import Problem, StrictView, described
 
 from .. import api, store
-from ..models import Notification
 from ..wire.content import Content
 from ..wire.doorbell import stream_of
 from .serializers import (
@@ -120,21 +118,17 @@ def _invalid(error: api.InvalidContent) -> Problem:
     return Problem(status=400, code="invalid", detail="The notification is not valid; see errors.", errors=errors)
 
 
-def _publish(people: list[Any], what: Content, request: Request) -> list[Notification]:
+def _publish(people: list[Any], what: Content, request: Request) -> list[api.Published]:
     """One notification for each of these keys, in their order; who is named twice is told once."""
     key = request.headers.get("Idempotency-Key")
     try:
-        with transaction.atomic():  # all or nobody; numbered and told after the commit
-            written = {
-                user_id: api.publish(user_id, what, idempotency_key=key, caller=f"rest:{request.user.pk}")
-                # One order, so that two calls with the same keys cannot wait for each other in a circle.
-                for user_id in sorted(set(people))
-            }
+        published = api.publish_many(people, what, idempotency_key=key, caller=f"rest:{request.user.pk}")
     except api.InvalidContent as error:  # the key
         raise _invalid(error) from error
     except api.IdempotencyConflict as error:
         raise Problem(status=409, code="idempotency_conflict", detail=str(error)) from error
-    return [written[user_id] for user_id in people]
+    of_person = {each.user_id: each for each in published}
+    return [of_person[user_id] for user_id in people]
 
 
 class StateView(StrictView):

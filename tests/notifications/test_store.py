@@ -100,9 +100,13 @@ def test_what_waits_too_long_is_found(people):
     assert store.waiting(before=now - timedelta(seconds=1)) == []
 
 
-def test_announcements_of_rows_the_caller_does_not_hold_are_read(ann):
+def test_announcements_of_rows_the_caller_does_not_hold_are_read(ann, django_assert_num_queries):
     mine, other = write(ann, 2, data={"a": [1]})
-    told = store.announcements(store.sequence([ann.pk]), known=[mine])
+    numbered = store.sequence([ann.pk])
+    with django_assert_num_queries(1):
+        told = store.announcements(numbered, said=mine, among={mine.id})
+    with django_assert_num_queries(0):
+        assert len(store.announcements(numbered, said=mine, among={mine.id, other.id})) == 2
     assert [(item.seq, item.event.id, item.event.data) for item in told] == [
         (1, str(mine.id), {"a": [1]}),
         (2, str(other.id), {"a": [1]}),

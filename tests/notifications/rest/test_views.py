@@ -2,14 +2,15 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from notifications import api, store
 from notifications.models import Notification, Stream
 from notifications.rest import views
 from notifications.wire.content import BODY_LENGTH, TITLE_LENGTH, URL_LENGTH
-from notifications.wire.doorbell import Announced, Changed, stream_of
+from notifications.wire.doorbell import Announced, AnnouncedToMany, Changed, stream_of
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
 
@@ -203,7 +204,9 @@ def publish(client, key=None, **body):
 
 
 def told_titles(told):
-    return [item.event.title for message in told if isinstance(message, Announced) for item in message.items]
+    one_by_one = [item.event.title for message in told if isinstance(message, Announced) for item in message.items]
+    many = [message for message in told if isinstance(message, AnnouncedToMany)]
+    return one_by_one + [message.title for message in many for _recipient in message.recipients]
 
 
 def nobody_was_told(told):
@@ -247,6 +250,22 @@ def test_somebody_named_twice_is_told_once_and_answered_twice(service, people, t
 
 def test_a_list_of_one_is_answered_with_a_list(service):
     assert len(publish(service, users=["ann"], title="x").json()["results"]) == 1
+
+
+def test_many_take_as_many_statements_as_two(service, people, told, django_user_model):
+    django_user_model.objects.bulk_create(django_user_model(username=f"p{number}") for number in range(500))
+    two, many = (
+        _statements(service, users=[f"p{number}" for number in range(first, last)], title="x")
+        for first, last in ((0, 2), (2, 500))
+    )
+    assert many == two
+    assert len(told) == 2, "one announcement each"
+
+
+def _statements(client, **body):
+    with CaptureQueriesContext(connection) as captured:
+        assert publish(client, **body).status_code == 201
+    return len(captured)
 
 
 def test_all_or_nobody(service, told, people, monkeypatch):
