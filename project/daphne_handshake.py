@@ -1,7 +1,10 @@
-"""Two holes in daphne's handshake (4.2.3), mended before any application is called.
+"""Holes in daphne (4.2.3), mended where no application can.
 
-It decodes `Sec-WebSocket-Protocol` as ASCII without asking, so that any stranger causes a 500 and a traceback; and it
-believes a header `Daphne-Root-Path` from anybody, percent-decodes it and prefixes the path with it.
+In the handshake it decodes `Sec-WebSocket-Protocol` as ASCII without asking, so that any stranger causes a 500 and a
+traceback; and it believes a header `Daphne-Root-Path` from anybody, percent-decodes it and prefixes the path with it.
+
+Afterwards it answers every ping, however many answers are waiting to be read: what a peer that does not read sends in
+pings, the process would keep. RFC 6455 (5.5.3) lets a pong stand for all pings before it.
 """
 
 from typing import Any
@@ -18,6 +21,11 @@ class StrictProtocol(ws_protocol.WebSocketProtocol):
         if not request.headers.get("sec-websocket-protocol", "").isascii():
             raise ConnectionDeny(400, "Sec-WebSocket-Protocol is not ASCII")
         return super().onConnect(request)
+
+    def onPing(self, payload: bytes) -> None:  # noqa: N802 (Autobahn's name)
+        unread = getattr(self.transport, "_isSendBufferFull", None)  # Twisted's plain TCP transport
+        if unread is None or not unread():
+            super().onPing(payload)
 
 
 def install() -> None:

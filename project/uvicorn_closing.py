@@ -1,8 +1,11 @@
-"""A hole in how uvicorn (0.54) closes a socket whose peer does not read, mended for its sans-I/O implementation.
+"""Two holes in how uvicorn (0.54) treats a peer that does not read, mended for its sans-I/O implementation.
 
-It waits until the peer has taken what was written before, for ever if need be: neither the end of its close timer nor
-a missed keepalive ping drops the connection. A peer that opens sockets and reads nothing would keep a descriptor and
-up to 64 KiB for each. Here such a connection is aborted.
+When it closes, it waits until the peer has taken what was written before, for ever if need be: neither the end of its
+close timer nor a missed keepalive ping drops the connection. A peer that opens sockets and reads nothing would keep a
+descriptor and up to 64 KiB for each. Here such a connection is aborted.
+
+And it answers every ping, however many answers are waiting to be read: what a peer sends in pings, the process keeps.
+Here a peer that does not read is not answered; RFC 6455 (5.5.3) lets a pong stand for all pings before it.
 """
 
 import functools
@@ -17,7 +20,8 @@ LINGER_SECONDS: Final = 1.0
 
 def install() -> None:
     """Have every uvicorn server of this process use it."""
-    send, keepalive_timeout = WebSocketsSansIOProtocol.send, WebSocketsSansIOProtocol.keepalive_timeout
+    send, handle_ping = WebSocketsSansIOProtocol.send, WebSocketsSansIOProtocol.handle_ping
+    keepalive_timeout = WebSocketsSansIOProtocol.keepalive_timeout
 
     async def close_or_abort(self: Any, message: Any) -> None:
         if not self.writable.is_set():
@@ -32,6 +36,13 @@ def install() -> None:
         closing = message["type"] == "websocket.close" and self.handshake_complete
         return close_or_abort(self, message) if closing else send(self, message)
 
+    @functools.wraps(handle_ping)
+    def answer_who_reads(self: Any) -> None:
+        if self.writable.is_set():
+            handle_ping(self)
+        else:
+            self.conn.data_to_send()  # the pong, which is dropped
+
     @functools.wraps(keepalive_timeout)
     def time_out_and_abort(self: Any) -> None:
         keepalive_timeout(self)
@@ -39,4 +50,5 @@ def install() -> None:
 
     # Methods, and not a subclass: the server has chosen its class before it imports any application.
     WebSocketsSansIOProtocol.send = send_or_abort  # type: ignore[assignment,method-assign]
+    WebSocketsSansIOProtocol.handle_ping = answer_who_reads  # type: ignore[method-assign]
     WebSocketsSansIOProtocol.keepalive_timeout = time_out_and_abort  # type: ignore[method-assign]
