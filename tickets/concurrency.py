@@ -35,7 +35,7 @@ PATIENT_SECONDS = 30.0
 LINE = 2_000
 """Requests that may wait; a process serves them in some ten seconds, and more would wait in vain."""
 
-LINE_SECONDS = 20.0
+LINE_SECONDS = 30.0
 """How long a request may wait while others are served; about as long as its client will."""
 
 
