@@ -8,22 +8,34 @@
         site = make_site(TICKETS_GRANT_SECONDS="3")
 
     @pytest.mark.parametrize("stack_kind", ["scaled"], indirect=True)      # only one of the kinds
+    @EACH_KIND_ONCE                                # both of both in two runs, where it matters not which of them meet
 
 `stack`, `server` and `stacks` are the pieces, for what these do not cover. A test that harms a service makes its own:
 `stacks.make("scaled", valkey=Valkey())`.
 """
 
 import itertools
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from tests.support.client import Person
 from tests.support.servers import Server, ServerKind
 from tests.support.services import Postgres, Valkey
+from tests.support.settings import PASSWORD_HASHERS
 from tests.support.stack import Stack, StackKind, Stacks
+
+EACH_KIND_ONCE = pytest.mark.parametrize(
+    ("stack_kind", "server_kind"), [("embedded", "daphne"), ("scaled", "uvicorn")], indirect=True
+)
+
+# Where tests wait for real servers. They begin first, so that what only computes fills the gaps and the end.
+_WAITING = ("guarantees", "faults", "journeys", "browser", "js")
 
 _numbers = itertools.count(1)
 _log_sizes = pytest.StashKey[dict[Server, int]]()
@@ -148,6 +160,32 @@ def site(_shared_site) -> Iterator[Site]:
     yield _shared_site
     complaints = server.complaints(since=before)
     assert not complaints, f"{complaints} in the log of {server}:\n{server.log_since(before)}"
+
+
+# The run ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For several workers: files that wait first, one of each directory in turn, so that crowds do not all meet."""
+    if not hasattr(config, "workerinput"):
+        return
+    here = Path(__file__).parent
+    files: dict[str, list[Path]] = {name: [] for name in _WAITING}
+
+    def turn(item: pytest.Item) -> tuple[int, str]:
+        room = item.path.relative_to(here).parts[0]
+        if room not in files:
+            return sys.maxsize, ""
+        if item.path not in files[room]:
+            files[room].append(item.path)
+        return files[room].index(item.path), room
+
+    items.sort(key=turn)
+
+
+def pytest_configure() -> None:
+    settings.PASSWORD_HASHERS = PASSWORD_HASHERS  # of this process; those of the servers are in their environment
 
 
 # In-process -------------------------------------------------------------------------------------------------------

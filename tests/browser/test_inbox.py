@@ -6,6 +6,9 @@ import time
 import pytest
 from playwright.async_api import expect
 
+from tests.support.client import Person
+from tests.support.servers import Server
+
 from .conftest import Wire, fill_in
 
 pytestmark = pytest.mark.parametrize("stack_kind", ["embedded"], indirect=True)
@@ -13,11 +16,26 @@ pytestmark = pytest.mark.parametrize("stack_kind", ["embedded"], indirect=True)
 # What a browser says on its console when a server or a network is taken away from it.
 LOST = ["WebSocket connection to", "net::ERR_", "Failed to load resource"]
 
+_services: dict[Server, Person] = {}
+
 
 async def tell(site, username, **said):
+    """By somebody who may, over REST."""
+    answer = await services(site).post("/api/notifications/", {"user": username, **said})
+    assert answer.status_code == 201, answer.text
+
+
+async def tell_from_elsewhere(site, username, **said):
     """`manage.py notify` in another process."""
     options = [part for name, value in said.items() for part in (f"--{name}", value)]
     await asyncio.to_thread(site.stack.manage, "notify", username, *options)
+
+
+def services(site):
+    """Signed in once for all that a site's tests have to tell."""
+    if site.server not in _services:
+        _services[site.server] = site.person("service")
+    return _services[site.server]
 
 
 async def live(page):
@@ -34,9 +52,8 @@ async def test_a_notification_appears_as_a_toast_and_a_row(site, profile):
         page = await browser.sign_in(person.username, site.stack.password_of(person.username))
         await live(page)
         await expect(page.get_by_text("Nothing here yet")).to_be_visible()
-        await tell(
-            site, person.username, title="Hello", body="From another terminal.", level="success", url="/?show=all"
-        )
+        said = {"title": "Hello", "body": "From another terminal.", "level": "success", "url": "/?show=all"}
+        await tell_from_elsewhere(site, person.username, **said)
         committed = time.monotonic()
         await expect(page.locator(".toast")).to_contain_text("Hello")
         await expect(titles(page)).to_have_text(["Hello"])
@@ -110,7 +127,7 @@ async def test_the_server_restarts(make_site, profile):
         await tell(site, "demo", title="before")
         await expect(titles(page)).to_have_text(["before"])
         site.server.kill()
-        await tell(site, "demo", title="nobody was there")
+        await tell_from_elsewhere(site, "demo", title="nobody was there")
         await expect(page.locator("#status")).to_contain_text("Connection lost")
         await asyncio.to_thread(site.server.start)
         await live(page)
@@ -207,9 +224,8 @@ async def test_hostile_text_is_shown_as_text(site, profile):
         page = await browser.sign_in(person.username, site.stack.password_of(person.username))
         await live(page)
         for text in HOSTILE[1:]:
-            await tell(
-                site, person.username, title=text, body=text, url="/?q=" + text.replace(" ", "").replace("\\", "")
-            )
+            url = "/?q=" + text.replace(" ", "").replace("\\", "")
+            await tell(site, person.username, title=text, body=text, url=url)
         shown = list(reversed(HOSTILE))
         await expect(titles(page)).to_have_count(len(HOSTILE))
         assert await titles(page).all_text_contents() == shown

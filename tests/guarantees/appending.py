@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.guarantees.crowd import Part, take_part
+from tests.support.crowd import Part
 
 Told = tuple[int | None, str]
 """What a publisher is told: the number and the id."""
@@ -222,7 +222,3 @@ def hold(part: Part) -> list[Any]:
             finally:
                 part.meet()
     return seqs
-
-
-if __name__ == "__main__":
-    take_part(append, read, look, add_people, cross, cross_many, hold)

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.guarantees.crowd import Part, take_part
+from tests.support.crowd import Part
 
 LONG_AGO = timedelta(days=30)
 
@@ -80,7 +80,3 @@ def void(user: int) -> None:
 
 
 VERBS = {verb.__name__: verb for verb in (tell, expire, archive, prune, void)}
-
-
-if __name__ == "__main__":
-    take_part(keep)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tests.guarantees.crowd import Part, take_part
+from tests.support.crowd import Part
 
 
 def issue(part: Part) -> list[dict[str, Any]]:
@@ -97,7 +97,3 @@ def look(part: Part) -> Counter[str]:
         return {(1, 0): "redeemed", (0, 1): "revoked", (1, 1): "both", (0, 0): "neither"}[bool(redeemed), bool(revoked)]
 
     return Counter(state(*row) for row in Ticket.objects.values_list("redeemed_at", "revoked_at"))
-
-
-if __name__ == "__main__":
-    take_part(issue, race, look)

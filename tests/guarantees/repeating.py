@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.guarantees.crowd import Part, take_part
+from tests.support.crowd import Part
 
 Published = tuple[str, int | None] | str
 """The id and the number, or the name of the error."""
@@ -133,7 +133,3 @@ def look(part: Part) -> list[tuple[str, int, int, str]]:
 
     rows = Notification.objects.order_by("user", "seq").values_list("pk", "user_id", "seq", "title")
     return [(str(pk), user, seq, title) for pk, user, seq, title in rows]
-
-
-if __name__ == "__main__":
-    take_part(repeat, say_in_turn, undo_first_use, look)

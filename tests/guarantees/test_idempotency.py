@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.guarantees import crowd
+from tests.support import crowd
 from tests.support.client import Person
 from tests.support.servers import Server
 

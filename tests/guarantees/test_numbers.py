@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.guarantees import crowd
+from tests.support import crowd
 from tests.support.histories import Published, Reader, judge
 from tests.support.servers import Server
 

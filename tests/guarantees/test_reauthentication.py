@@ -6,8 +6,8 @@ import contextlib
 
 import pytest
 
-from tests.conftest import Site
-from tests.guarantees import crowd
+from tests.conftest import EACH_KIND_ONCE, Site
+from tests.support import crowd
 from tests.support.client import Client
 from tests.support.histories import Published, Reader, judge
 from tests.support.servers import Server
@@ -94,6 +94,7 @@ async def hold_and_release(site: Site, *, count: int, patience: float) -> tuple[
         return socket, [*rows, (live["seq"], live["id"], "live")]
 
 
+@EACH_KIND_ONCE
 async def test_a_thousand_held_and_then_all_of_them_in_order(make_site):
     site = make_site(**GRANT)
     socket, rows = await hold_and_release(site, count=HELD, patience=60)
@@ -105,6 +106,7 @@ async def test_a_thousand_held_and_then_all_of_them_in_order(make_site):
     ("variant", "complaint"),
     [("without_holding", "delivered while held"), ("without_catching_up", "lost")],
 )
+@pytest.mark.parametrize("stack_kind", ["embedded"], indirect=True)
 async def test_a_naive_server_does_not_pass(stack, variant, complaint):
     stack.env |= GRANT | {"NAIVE": variant}
     with Server("uvicorn", stack, application="tests.guarantees.naive:application") as server:
@@ -113,6 +115,7 @@ async def test_a_naive_server_does_not_pass(stack, variant, complaint):
         check_held(socket, rows, count=50)
 
 
+@EACH_KIND_ONCE
 async def test_only_the_same_person_goes_on_and_only_one_socket_with_a_ticket(make_site):
     site = make_site(**GRANT)
     alice, demo, service = site.person("alice"), site.person("demo"), site.person("service")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.conftest import Site
-from tests.guarantees import crowd
+from tests.support import crowd
 from tests.support.client import Person
 from tests.support.servers import Server
 
@@ -173,6 +173,7 @@ def naive_site(stack, variant):
         yield Site(stack, "uvicorn", [server])
 
 
+@pytest.mark.parametrize("stack_kind", ["embedded"], indirect=True)
 async def test_believing_the_client_does_not_pass(stack):
     with naive_site(stack, "believing_the_client") as site:
         returning = Returning(site, RESETS)
@@ -181,6 +182,7 @@ async def test_believing_the_client_does_not_pass(stack):
                 await check_case(case, returning)
 
 
+@pytest.mark.parametrize("stack_kind", ["embedded"], indirect=True)
 async def test_pushing_without_a_log_does_not_pass(stack):
     behind = [case for case in CASES if any(word.endswith("*") for word in case.heard)]
     with naive_site(stack, "without_a_log") as site:

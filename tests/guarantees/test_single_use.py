@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.guarantees import crowd
+from tests.support import crowd
 
 MODULE = "tests.guarantees.redeeming"
 CROWD = {"processes": 3, "threads": 32}

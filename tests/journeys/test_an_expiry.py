@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
+from tests.conftest import EACH_KIND_ONCE
 from tests.support.processes import ROOT
 
 
+@EACH_KIND_ONCE
 async def test_an_expiry(make_site):
     site = make_site(TICKETS_GRANT_SECONDS="3")
     demo = site.person("demo")
@@ -36,6 +38,7 @@ async def test_an_expiry(make_site):
         assert [frame["seq"] for frame in socket.of("notification")] == [1, 2, 3, 4]
 
 
+@EACH_KIND_ONCE
 async def test_a_missed_deadline(make_site):
     site = make_site(TICKETS_GRANT_SECONDS="1", NOTIFICATIONS_GRACE_SECONDS="1")
     demo = site.person("demo")
@@ -94,6 +97,7 @@ class Terminal:
         await self.process.wait()
 
 
+@EACH_KIND_ONCE
 async def test_the_client_in_the_docs(make_site):
     """It gets a token, a ticket, a socket, a notification from another process, an expiry, and all that was held."""
     site = make_site(TICKETS_GRANT_SECONDS="3")

@@ -9,6 +9,8 @@ from html import unescape
 import httpx
 import pytest
 
+from tests.conftest import EACH_KIND_ONCE
+
 LIST = "/admin/notifications/connection/"
 SESSIONS = "/admin/tickets/loginsession/"
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
@@ -73,6 +75,7 @@ async def connected(person):
         yield socket, socket.welcome["connection"]
 
 
+@EACH_KIND_ONCE
 async def test_who_is_connected(make_site):
     site = make_site()
     other = site.add_server()
@@ -100,6 +103,7 @@ async def _gone(staff, name):
     return not await staff.shown(name)
 
 
+@EACH_KIND_ONCE
 async def test_a_server_that_was_killed_is_not_listed_for_long(make_site):
     site = make_site(NOTIFICATIONS_PRESENCE_SECONDS="1")
     other = site.add_server()
@@ -113,6 +117,7 @@ async def test_a_server_that_was_killed_is_not_listed_for_long(make_site):
         assert time.monotonic() - killed < 4, "a lease is three renewals long"
 
 
+@EACH_KIND_ONCE
 async def test_staff_ends_a_login_session_and_the_socket_at_another_process_hears_it(make_site):
     site = make_site()
     other = site.add_server()
@@ -134,6 +139,7 @@ async def test_staff_ends_a_login_session_and_the_socket_at_another_process_hear
     assert '"event": "session_ended"' in site.server.log()
 
 
+@EACH_KIND_ONCE
 async def test_staff_disconnects_just_one_connection(make_site):
     # In one process alone nothing carries the announcement to another one: there the sweep is what finds it.
     site = make_site(NOTIFICATIONS_SWEEP_SECONDS="1")

@@ -3,6 +3,9 @@
 processes   one subprocess that is always ended, with its log
 services    PostgreSQL and a Redis-compatible server, in temporary directories on free ports
 stack       what one site stands on: a database, a channel layer, the environment that names them
+settings    the site's own, with passwords that cost nothing
+crowd       many threads in several processes that do something at the same moment; `chores` are done by one
+pages       what a page says
 servers     the ASGI application under daphne or uvicorn
 client      a person who signs in, and the socket they open
 passes      access tokens for many people at once

@@ -9,7 +9,7 @@
 Redis-compatible server that live as long as the command, and ends with its exit code.
 """
 
-import json
+import itertools
 import os
 import shutil
 import sqlite3
@@ -20,6 +20,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal, Self
 
+from tests.support import crowd
 from tests.support.processes import ROOT, Process
 from tests.support.services import Postgres, Valkey
 
@@ -61,7 +62,7 @@ class Stack:
     def __init__(self, kind: StackKind, directory: Path, env: Mapping[str, str]) -> None:
         self.kind = kind
         self.directory = directory
-        self.env = dict(env)
+        self.env = {"DJANGO_SETTINGS_MODULE": "tests.support.settings"} | dict(env)
         self._passwords: dict[str, str] = {}
         self._scripts: list[Process] = []
 
@@ -73,7 +74,13 @@ class Stack:
 
     def manage(self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 60) -> str:
         """Run manage.py to its end. Returns what it printed; a failure raises with it."""
-        return self._run("manage.py", *arguments, env=env, timeout=timeout)
+        if env:
+            return self._run("manage.py", *arguments, env=env, timeout=timeout)
+        running = crowd.start(self, "tests.support.chores", "manage", arguments=arguments)
+        (code,) = running.answers(timeout)
+        if code:
+            raise RuntimeError(f"manage.py {' '.join(arguments)} ended with {code}:\n{running.said()}")
+        return running.said()
 
     def run_module(self, module: str, *arguments: str, timeout: float = 60) -> str:
         """Run `python -m module` to its end. Returns what it printed; a failure raises with it."""
@@ -84,16 +91,16 @@ class Stack:
         process = Process(
             [sys.executable, "-m", module, *arguments],
             log_path=self.log_path(module.rpartition(".")[2]),
-            env=self.env | {"DJANGO_SETTINGS_MODULE": "project.settings"} | dict(env or {}),
+            env=self.env | dict(env or {}),
         )
         self._scripts.append(process)
         return process
 
     def add_people(self, *usernames: str, staff: bool = False, permissions: Collection[str] = ()) -> None:
-        """Create people whose password is `password_of(username)`; one subprocess however many they are."""
-        password = "one-for-all"  # hashing takes longer than anything else here
+        """Create people whose password is `password_of(username)`."""
+        password = "one-for-all"
         wanted = {"usernames": usernames, "password": password, "staff": staff, "permissions": list(permissions)}
-        self._run("-m", "tests.support.people", json.dumps(wanted))
+        crowd.run(self, "tests.support.chores", "create", **wanted)
         self._passwords |= dict.fromkeys(usernames, password)
 
     def password_of(self, username: str) -> str:
@@ -115,7 +122,7 @@ class Stack:
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=ROOT,
-            env=self.env | {"DJANGO_SETTINGS_MODULE": "project.settings"} | dict(env or {}),
+            env=self.env | dict(env or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -141,6 +148,7 @@ class Stacks:
         self._postgres: Postgres | None = None
         self._valkey: Valkey | None = None
         self._made: list[Stack] = []
+        self._numbers = itertools.count(1)
         self._embedded_original: Path | None = None
         self._scaled_originals: dict[Postgres, str] = {}
 
@@ -163,7 +171,7 @@ class Stacks:
         **env: str,
     ) -> Stack:
         """A migrated stack with the demo people `demo`, `alice`, `staff`, `service` (password = username)."""
-        directory = self.directory / f"{kind}-{len(self._made) + 1}"
+        directory = self.directory / f"{kind}-{next(self._numbers)}"
         directory.mkdir(parents=True)
         if kind == "embedded":
             place = {"DATABASE_URL": f"sqlite:///{self._copy_embedded(directory)}"}
@@ -216,6 +224,7 @@ def _populate(database_url: str, directory: Path) -> None:
     stack = Stack("embedded", directory, site_environment(DATABASE_URL=database_url))
     stack.migrate()
     stack.manage("demo")
+    stack.stop()
 
 
 def main(arguments: list[str]) -> int:
