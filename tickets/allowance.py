@@ -8,13 +8,17 @@ One conditional UPDATE decides and counts at once, so no two processes can both 
 
 from datetime import datetime
 
-from django.db.models import F, Value
-from django.db.models.functions import Greatest
+from django.db import connection
 
 from tickets.grants import RateLimited
 from tickets.models import Allowance
 
 MICRO = 1_000_000
+
+# By hand, since every ticket asks it: the ORM takes longer to say it than the database to do it.
+_ADVANCE = f"""
+    UPDATE {Allowance._meta.db_table} SET tat = CASE WHEN tat > %s THEN tat ELSE %s END + %s
+    WHERE key = %s AND tat <= %s"""  # noqa: S608 (our own table)
 
 
 def spend(key: str, *, per_minute: int, burst: int, now: datetime) -> None:
@@ -37,9 +41,10 @@ def spend(key: str, *, per_minute: int, burst: int, now: datetime) -> None:
 
 
 def _advance(key: str, clock: int, latest: int, interval: int) -> bool:
-    # Raw columns of this row alone: PostgreSQL checks them again after waiting for the row's lock.
-    open_ = Allowance.objects.filter(key=key, tat__lte=latest)
-    return bool(open_.update(tat=Greatest(F("tat"), Value(clock)) + Value(interval)))
+    # Columns of this row alone: PostgreSQL checks them again after waiting for the row's lock.
+    with connection.cursor() as cursor:
+        cursor.execute(_ADVANCE, [clock, clock, interval, key, latest])
+        return bool(cursor.rowcount)
 
 
 def _microseconds(moment: datetime) -> int:

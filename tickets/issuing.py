@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from tickets import audit, minting
@@ -80,10 +80,22 @@ def _no_ticket(user: Any, session_id: UUID, reason: EndReason | None) -> Session
 
 def _make_room(user: Any, now: datetime) -> None:
     """Revoke the oldest of the person's unspent tickets, so that one more does not exceed the limit."""
-    live = Ticket.objects.filter(user=user, redeemed_at=None, revoked_at=None, expires_at__gt=now)
-    surplus = live.order_by("-created_at", "-pk")[conf.OUTSTANDING - 1 :]
-    # The condition is repeated outside: one that is redeemed at this moment must not be marked as revoked as well.
-    Ticket.objects.filter(pk__in=surplus.values("pk"), redeemed_at=None).update(revoked_at=now)
+    moment = connection.ops.adapt_datetimefield_value(now)
+    person = Ticket._meta.get_field("user").get_db_prep_value(user.pk, connection)
+    all_but_the_newest = connection.ops.limit_offset_sql(conf.OUTSTANDING - 1, None)
+    with connection.cursor() as cursor:
+        cursor.execute(_MAKE_ROOM.format(all_but_the_newest), [moment, person, moment])
+
+
+# By hand, since every ticket asks it: the ORM takes longer to say it than the database to do it. The condition is
+# repeated outside: one that is redeemed at this moment must not be marked as revoked as well.
+_MAKE_ROOM = f"""
+    UPDATE {Ticket._meta.db_table} SET revoked_at = %s
+    WHERE redeemed_at IS NULL AND id IN (
+        SELECT id FROM {Ticket._meta.db_table}
+        WHERE user_id = %s AND redeemed_at IS NULL AND revoked_at IS NULL AND expires_at > %s
+        ORDER BY created_at DESC, id DESC {{}}
+    )"""  # noqa: S608 (our own table)
 
 
 def revoke(
