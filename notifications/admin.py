@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from tickets.api import audit
 from tickets.staff import StaffAdmin
 
-from .live import presence
+from .live import kicking
 from .models import Connection, Notification, Stream
 
 
@@ -46,7 +46,10 @@ class NotificationAdmin(StaffAdmin):
 
 @admin.register(Connection)
 class ConnectionAdmin(StaffAdmin):
-    fields = ("name", "user", "session", "network", "protocol", "server", "opened_at", "leased_until", "kicked_at")
+    fields = (
+        *("name", "user", "session", "network", "protocol", "server", "opened_at", "leased_until"),
+        *("kicked_at", "kicked_code"),
+    )
     list_display = ("name", "user", "state", "opened_at", "network", "protocol", "server", "session")
     list_filter = ("server", "protocol")
     ordering = ("-opened_at",)
@@ -60,7 +63,9 @@ class ConnectionAdmin(StaffAdmin):
 
     @admin.display
     def state(self, connection: Connection) -> str:
-        return "live" if connection.kicked_at is None else "being disconnected"
+        if connection.kicked_at is None:
+            return "live"
+        return f"being disconnected ({connection.get_kicked_code_display() or 'by staff'})"
 
     @admin.display(description="login session", ordering="session_id")
     def session(self, connection: Connection) -> str:
@@ -70,7 +75,7 @@ class ConnectionAdmin(StaffAdmin):
     @admin.action(description="Disconnect selected connections", permissions=["disconnect"])
     def disconnect(self, request: HttpRequest, queryset: QuerySet[Connection]) -> HttpResponse | None:
         def act(names: list[str], now: datetime) -> int:
-            kicked = presence.disconnect(names, now=now)
+            kicked = kicking.disconnect(names, now=now)
             for name, user_id in kicked:
                 audit("connection_disconnected", connection=name, user=user_id, by=request.user.pk)
             return len(kicked)

@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from .ids import uuid7
+from .wire.closing import CloseCode
 from .wire.content import BODY_LENGTH, KIND_LENGTH, TITLE_LENGTH, URL_LENGTH, Level
 
 
@@ -99,6 +100,15 @@ class Connection(models.Model):
     # Without an index: it is written again and again, and the table is never large.
     leased_until = models.DateTimeField(help_text="Not live any more if nobody has renewed it by then.")
     kicked_at = models.DateTimeField("disconnected at", null=True, blank=True)
+    kicked_code = models.PositiveSmallIntegerField(
+        "disconnected for",
+        null=True,
+        blank=True,
+        choices=[
+            (CloseCode.DISCONNECTED_BY_STAFF.value, "by staff"),
+            (CloseCode.TOO_MANY_CONNECTIONS.value, "too many connections"),
+        ],
+    )
 
     class Meta:
         default_permissions = ("view",)

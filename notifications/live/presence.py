@@ -1,5 +1,5 @@
 """
-The list of live connections: what this process writes into it, and how a connection on it is closed by staff.
+The list of live connections: what this process writes into it, and what it reads there.
 
 Promises:
 
@@ -7,8 +7,12 @@ Promises:
   went in between is never written. While nothing happens there is one renewal every `PRESENCE_SECONDS`.
 * A row is believed until its lease is over, three renewals after the last one that succeeded. So the list is true
   again soon after a process was killed, and a process that slept or lost its database puts itself back on it.
-* The list decides nothing. If it cannot be written, sockets stay.
-* A connection that staff disconnected is closed at once where the announcement arrives, else within `SWEEP_SECONDS`.
+* The list lets nobody in. If it cannot be written, sockets stay.
+* Who has more than `SOCKETS_PER_USER` in all processes together loses the oldest (`kicking`). That is looked at in the
+  pass after the one that wrote the arrival: whoever reloads a page has left the list by then, wherever the page before
+  was connected, and is not taken for two. One process alone sees to it at once (`hub`).
+* A connection that was marked by staff, or as one too many, is closed at once where the announcement arrives, else
+  within `SWEEP_SECONDS`.
 """
 
 import asyncio
@@ -18,7 +22,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import inf
@@ -26,15 +30,14 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
 from django.utils import timezone
 
 from tickets.api import in_thread
 
-from .. import fanout
 from ..conf import conf
 from ..models import Connection
-from ..wire.doorbell import Kicked, stream_of
+from ..wire.doorbell import Kicked
+from . import kicking
 
 T = TypeVar("T")
 
@@ -68,6 +71,7 @@ class Presence:
         self._live: dict[str, Present] = {}
         self._news: set[str] = set()  # names that came, changed or left since they were written
         self._listed: set[str] = set()  # names that should be in the table
+        self._arrived: set[Any] = set()  # people whose connections are counted after the next pass
         # False when the table may differ from `_listed`: a write failed, or somebody purged rows of ours.
         self._sure = True
         self._renew_at = inf
@@ -87,11 +91,12 @@ class Presence:
             self._news.add(name)
 
     async def write(self) -> list[Kicked]:
-        """Bring the table up to date if anything is due, and find who was disconnected by staff unheard."""
+        """Bring the table up to date if anything is due, and find which of its rows were marked unheard."""
         async with self._writing:
             if self._stopped:
                 return []
             now = time.monotonic()
+            arrived, self._arrived = self._arrived, set()
             if self._news:
                 await self._write_news()
             if not self._sure:
@@ -99,11 +104,13 @@ class Presence:
             elif now >= self._renew_at:
                 self._sure = await self._in_thread(_renew, self.server) == len(self._listed)
                 self._renew_at = now + conf.PRESENCE_SECONDS
+            if arrived:
+                await self._in_thread(_make_place, list(arrived))
             self._set_dates(now)
             if now < self._look_at:
                 return []
             self._look_at = now + conf.SWEEP_SECONDS
-            return self._kicks(await self._in_thread(_kicked, self.server))
+            return self._kicks(await self._in_thread(kicking.unheard, self.server))
 
     async def stop(self) -> None:
         """Take this process off the list; nothing is written afterwards."""
@@ -123,6 +130,7 @@ class Presence:
             self._at_exit = True
             atexit.register(self._leave)
         await self._in_thread(_write, self.server, came, left)
+        self._arrived.update(present.user_id for present in came)
         self._listed.update(present.name for present in came)
         self._listed.difference_update(left)
 
@@ -130,6 +138,7 @@ class Presence:
         live = list(self._live.values())
         await self._in_thread(_rewrite, self.server, live)
         self._listed = {present.name for present in live}
+        self._arrived = {present.user_id for present in live}
         self._sure = True
 
     def _set_dates(self, now: float) -> None:
@@ -145,42 +154,14 @@ class Presence:
         self._sure = sure
         return answer
 
-    def _kicks(self, names: list[str]) -> list[Kicked]:
-        streams: dict[str, list[str]] = {}
-        for name in names:
-            if present := self._live.get(name):
-                streams.setdefault(stream_of(present.user_id), []).append(name)
-        return [Kicked(fanout.ORIGIN, stream, found) for stream, found in streams.items()]
+    def _kicks(self, marked: list[tuple[str, kicking.KickCode]]) -> list[Kicked]:
+        here = [(self._live[name], code) for name, code in marked if name in self._live]
+        return kicking.kicks((present.name, present.user_id, code) for present, code in here)
 
     def _leave(self) -> None:
         """When the interpreter ends without `stop`, as under servers that tell their application nothing of it."""
         with contextlib.suppress(Exception):  # the leases end by themselves, and there is nobody left to tell
             _remove_server(self.server)
-
-
-def disconnect(names: Collection[str], *, now: datetime | None = None) -> list[tuple[str, Any]]:
-    """
-    Close just these connections, some hundreds at once, with 4500; their login sessions live on.
-
-    Returns (name, user id) of those that were on the list and not disconnected before. Their processes are told at
-    once; one that does not hear it finds it in its rows.
-    """
-    now = now or timezone.now()
-    with transaction.atomic():
-        found = live(now=now).filter(pk__in=names, kicked_at=None)
-        rows = list(found.select_for_update().order_by("pk").values_list("name", "user_id"))
-        Connection.objects.filter(pk__in=[name for name, _user in rows]).update(kicked_at=now)
-    streams: dict[str, list[str]] = {}
-    for name, user_id in rows:
-        streams.setdefault(stream_of(user_id), []).append(name)
-    for stream, kicked in streams.items():
-        fanout.kick(stream, kicked)
-    return rows
-
-
-def live(*, now: datetime) -> Any:
-    """The rows that are believed."""
-    return Connection.objects.filter(leased_until__gt=now)
 
 
 def purge(*, now: datetime) -> int:
@@ -240,9 +221,9 @@ def _row(present: Present, server: str, lease: datetime) -> Connection:
     )
 
 
-def _kicked(server: str) -> list[str]:
-    found = Connection.objects.filter(server=server, kicked_at__isnull=False)
-    return list(found.values_list("name", flat=True))
+def _make_place(user_ids: list[Any]) -> None:
+    for start in range(0, len(user_ids), BATCH):
+        kicking.make_place(user_ids[start : start + BATCH])
 
 
 def _remove_server(server: str) -> None:

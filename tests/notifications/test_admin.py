@@ -86,9 +86,14 @@ def test_disconnecting_asks_marks_tells_and_is_audited(admin_client, admin_user,
     lines = [line for line in caplog.messages if "connection_disconnected" in line]
     assert len(lines) == 3
     assert all(f'"by": {admin_user.pk}' in line for line in lines)
-    assert "being disconnected" in admin_client.get(CONNECTIONS).content.decode()
+    assert "being disconnected (by staff)" in admin_client.get(CONNECTIONS).content.decode()
     again = {name: form[name] for name in form if name != "confirmed"} | {"index": 0}
     assert "Nothing to disconnect" in admin_client.post(CONNECTIONS, again, follow=True).content.decode()
+
+
+def test_who_gave_way_to_newer_ones_is_shown_as_that(admin_client, ann):
+    connect(ann, "c1", kicked_at=timezone.now(), kicked_code=4504)
+    assert "being disconnected (too many connections)" in admin_client.get(CONNECTIONS).content.decode()
 
 
 def test_it_needs_its_own_permission(client, django_user_model, ann, told):

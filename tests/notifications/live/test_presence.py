@@ -10,10 +10,12 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from notifications.live import kicking
 from notifications.live import presence as presence_module
 from notifications.live.connection import Connection as LiveConnection
 from notifications.live.hub import Hub
-from notifications.live.presence import Presence, Present, disconnect, live, purge
+from notifications.live.kicking import disconnect, live
+from notifications.live.presence import Presence, Present, purge
 from notifications.live.socket import Socket
 from notifications.models import Connection
 from notifications.wire.doorbell import Kicked, stream_of
@@ -119,7 +121,7 @@ async def test_a_reauthentication_by_another_session_is_told(presence, ann):
     assert (await rows())["c1"].session_id == second.session_id
 
 
-async def test_a_storm_is_written_in_batches_and_who_came_and_went_never(presence, ann, queries):
+async def test_a_storm_is_written_in_batches_and_who_came_and_went_never(presence, ann, queries, settings):
     for number in range(1200):
         presence.here(present(ann, f"c{number}"))
     for number in range(200):
@@ -127,7 +129,11 @@ async def test_a_storm_is_written_in_batches_and_who_came_and_went_never(presenc
     await presence.write()
     (storm,) = queries
     assert sum(sql.startswith("SELECT") for sql in storm) == 2, "two batches, and for each a look who is still there"
-    assert len(storm) <= 12, "SQLite takes a hundred rows a statement"
+    assert len(storm) <= 14, "SQLite takes ninety rows a statement"
+    queries.clear()
+    settings.NOTIFICATIONS = {"SOCKETS_PER_USER": 10_000}
+    await presence.write()
+    assert [len(job) for job in queries] == [1], "does anybody have too many?"
     queries.clear()
     for number in range(200, 1200):
         presence.gone(f"c{number}")
@@ -138,8 +144,9 @@ async def test_a_storm_is_written_in_batches_and_who_came_and_went_never(presenc
 
 
 async def test_silence_costs_one_renewal_an_interval_and_no_query_for_each_connection(presence, ann, queries, clock):
-    for number in range(50):
+    for number in range(20):
         presence.here(present(ann, f"c{number}"))
+    await presence.write()
     await presence.write()
     queries.clear()
     for _ in range(30):  # a minute of passes
@@ -158,6 +165,7 @@ async def test_an_empty_process_asks_nothing(presence, ann, queries, clock):
     presence.here(present(ann, "c1"))
     await presence.write()
     presence.gone("c1")
+    await presence.write()
     await presence.write()
     queries.clear()
     for _ in range(5):
@@ -296,31 +304,7 @@ def test_an_interpreter_that_ends_leaves_the_list(ann):
     assert not Connection.objects.exists()
 
 
-# --- Disconnecting ---
-
-
-async def test_disconnecting_marks_and_tells(presence, people, told):
-    ann, ben, _cleo = people
-    for user, name in ((ann, "a1"), (ann, "a2"), (ann, "a3"), (ben, "b1")):
-        presence.here(present(user, name))
-    await presence.write()
-    kicked = await in_thread(disconnect, ["a1", "a2", "b1", "unknown"])
-    assert kicked == [("a1", ann.pk), ("a2", ann.pk), ("b1", ben.pk)]
-    assert [(type(item), item.stream, item.names) for item in told] == [
-        (Kicked, stream_of(ann.pk), ["a1", "a2"]),
-        (Kicked, stream_of(ben.pk), ["b1"]),
-    ]
-    assert set(await rows(kicked_at=None)) == {"a3"}
-    assert await in_thread(disconnect, ["a1"]) == [], "once"
-
-
-async def test_what_is_not_live_is_not_disconnected(ann, people, told):
-    presence = Presence()
-    presence.here(present(ann, "c1"))
-    await presence.write()
-    assert await in_thread(disconnect, ["c1"], now=timezone.now() + timedelta(minutes=5)) == []
-    assert told == []
-    await presence.stop()
+# --- Marked rows ---
 
 
 async def test_a_disconnect_that_was_not_heard_is_found_within_a_sweep(presence, ann, clock):
@@ -343,6 +327,93 @@ async def test_writing_a_row_again_does_not_forget_that_it_was_disconnected(pres
     presence._sure = False
     await presence.write()
     assert set(await rows(kicked_at=None)) == set()
+
+
+async def test_the_reason_is_found_with_the_mark(presence, people, clock):
+    ann, ben, _cleo = people
+    for user, name in ((ann, "a"), (ben, "b"), (ann, "c"), (ann, "of-a-release-before")):
+        presence.here(present(user, name))
+    await presence.write()
+    for name, code in (("a", 4500), ("b", 4504), ("c", 4504), ("of-a-release-before", None)):
+        await in_thread(Connection.objects.filter(pk=name).update, kicked_at=OPENED, kicked_code=code)
+    clock.now += 10
+    found = {(kick.stream, kick.code): sorted(kick.names) for kick in await presence.write()}
+    assert found == {
+        (stream_of(ann.pk), 4500): ["a", "of-a-release-before"],
+        (stream_of(ann.pk), 4504): ["c"],
+        (stream_of(ben.pk), 4504): ["b"],
+    }
+
+
+# --- Too many of one person ---
+
+
+@pytest.fixture
+async def two(presence, ann, settings):
+    """Two processes of which a person may have three connections together; the first one has them."""
+    settings.NOTIFICATIONS = {"SOCKETS_PER_USER": 3, "PRESENCE_SECONDS": 15, "SWEEP_SECONDS": 10}
+    for number in range(3):
+        presence.here(present(ann, f"c{number}", opened_at=OPENED + timedelta(seconds=number)))
+    other = Presence()
+    await presence.write()
+    await presence.write()
+    yield presence, other
+    await other.stop()
+
+
+async def test_the_oldest_goes_wherever_it_is(two, ann, told, clock):
+    first, other = two
+    other.here(present(ann, "new", opened_at=OPENED + timedelta(minutes=1)))
+    await other.write()
+    assert told == [], "whoever reloads a page has a moment to leave"
+    await other.write()
+    assert told == [Kicked(told[0].origin, stream_of(ann.pk), ["c0"], 4504)]
+    assert {name: row.kicked_code for name, row in (await rows()).items()} == {
+        "c0": 4504,
+        "c1": None,
+        "c2": None,
+        "new": None,
+    }
+    clock.now += 10
+    assert [(kick.names, kick.code) for kick in await first.write()] == [(["c0"], 4504)], "and its process finds it"
+
+
+async def test_a_page_that_is_reloaded_at_another_process_is_not_counted_twice(two, ann, told):
+    first, other = two
+    other.here(present(ann, "again"))
+    await other.write()
+    first.gone("c2")
+    await first.write()
+    await other.write()
+    assert told == []
+
+
+async def test_counting_costs_a_statement_for_news_and_none_without(two, ann, queries):
+    _first, other = two
+    other.here(present(ann, "new"))
+    await other.write()
+    await other.write()
+    queries.clear()
+    for _ in range(3):
+        await other.write()
+    assert queries == []
+    other.gone("new")
+    await other.write()
+    await other.write()
+    assert [len(job) for job in queries] == [1], "nobody who leaves is one too many"
+
+
+async def test_whose_counting_failed_is_counted_later(two, ann, told, monkeypatch):
+    _first, other = two
+    other.here(present(ann, "new", opened_at=OPENED + timedelta(minutes=1)))
+    await other.write()
+    with monkeypatch.context() as away:
+        away.setattr(kicking, "make_place", _raise)
+        with pytest.raises(OperationalError):
+            await other.write()
+    await other.write()
+    await other.write()
+    assert [kick.names for kick in told] == [["c0"]]
 
 
 # --- Driven by the hub ---
@@ -385,7 +456,7 @@ async def test_the_hub_finds_a_disconnect_that_nothing_announced(hub, ann, monke
     await hub.join(socket)
     hub.presence.here(present(ann, "c1"))
     await until(rows)
-    monkeypatch.setattr(presence_module.fanout, "_hubs", [])
+    monkeypatch.setattr(kicking.fanout, "_hubs", [])
     await in_thread(disconnect, ["c1"])
     assert (await socket.hears(LiveConnection.kicked)).names == ["c1"]
 
