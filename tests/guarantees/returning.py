@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.guarantees.crowd import Part, take_part
+from tests.support.crowd import Part
 
 
 def sign_in(part: Part) -> list[dict[str, Any]]:
@@ -13,7 +13,3 @@ def sign_in(part: Part) -> list[dict[str, Any]]:
     model = get_user_model()
     people = [model.objects.create(username=f"returning-{number}") for number in range(part.plan["count"])]
     return [{"access": tokens.sign_in(person).access} for person in people]
-
-
-if __name__ == "__main__":
-    take_part(sign_in)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.conftest import Site
-from tests.guarantees import crowd
+from tests.support import crowd
 from tests.support.servers import Server
 from tests.support.services import Postgres
 
