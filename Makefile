@@ -52,10 +52,13 @@ run-scaled: $(DEV) ## the same on PostgreSQL + Redis, in PROCESSES=2 processes, 
 	@serve="$(BIN)/python -m deploy.local --host $(HOST) --port $(PORT) --processes $(PROCESSES)"; \
 		if [ -t 0 ]; then set -m; $$serve; else exec $$serve; fi
 
+# More workers than cores: much of what the tests do is wait. In the order of tests/conftest.py, slow files first.
+IN_PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
+
 test: $(DEV) $(NODE_PACKAGES) ## all tests: some of them twice, on PostgreSQL + Redis and on the embedded default
 	@.ci/system-packages
-	@$(BIN)/python -m tests.support.stack -- $(BIN)/python -m pytest -q -n 2 --dist loadfile -m everywhere
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m tests.support.stack -- $(BIN)/python -m pytest -q $(IN_PARALLEL) -m everywhere
+	@$(BIN)/python -m pytest $(IN_PARALLEL)
 
 .PHONY: bench
 bench: $(DEV) $(NODE_PACKAGES) ## measure it beside plain Channels and socket.io, a quarter of an hour (QUICK=1: some minutes)
