@@ -31,6 +31,7 @@ class ConnectionBackMiddleware(MiddlewareMixin):
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if not response.streaming:
             for connection in connections.all(initialized_only=True):
-                if not connection.in_atomic_block:  # a test's: under a server, views' transactions are over
+                # Not what is kept for ever (SQLite), nor what is in a transaction: a test's, for views' are over.
+                if connection.close_at is not None and not connection.in_atomic_block:
                     connection.close_if_unusable_or_obsolete()
         return response
