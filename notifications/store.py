@@ -10,6 +10,7 @@ The rules that make a number mean something:
 * A reader takes the head first and then rows up to that head: no number up to it can still be on its way.
 """
 
+import functools
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -17,10 +18,22 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import BigIntegerField, Count, DateTimeField, F, Min, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import (
+    BigIntegerField,
+    Count,
+    DateTimeField,
+    F,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    UUIDField,
+    Value,
+)
 from django.db.models.functions import Coalesce, Greatest
 
-from tickets.api import SessionState, check_sessions
+from tickets.api import SESSION_COLUMNS, SessionState, session_sql, session_state
 
 from . import prepared
 from .models import Notification, Stream, new_epoch
@@ -197,42 +210,56 @@ def position_of(stream: Stream) -> Position:
 
 # Unseen is part of unread, so one walk over one index counts both. In one statement with the position, and by hand: the
 # ORM takes longer to say this than PostgreSQL to answer, and every handshake asks it.
+_SESSION_KEY = UUIDField()
+
 _OPENING = f"""
-    SELECT epoch, head, floor, fence, state_version, unread, unseen
+    SELECT epoch, head, floor, fence, state_version, unread, unseen {{columns}}
     FROM {_STREAM} AS stream, (
         SELECT count(*) AS unread, count(*) FILTER (WHERE seen_at IS NULL) AS unseen FROM {_NOTIFICATION}
         WHERE user_id = %s AND seq IS NOT NULL AND read_at IS NULL AND archived_at IS NULL
         AND (expires_at IS NULL OR expires_at > %s)
-    ) AS counted
+    ) AS counted {{joined}}
     WHERE stream.user_id = %s"""
 
 
 def opening(user_id: Any, *, now: datetime) -> Opening:
-    """What a connection starts from, in one statement; the first of a person makes their stream."""
-    row = _read_opening(user_id, now)
-    if row is None:
-        ensure_stream(user_id)
-        row = _read_opening(user_id, now)
-    *position, unread, unseen = row
+    """The person's stream and what is unread, in one statement; the first of a person makes their stream."""
+    sql = _OPENING.format(columns="", joined="")
+    *position, unread, unseen = _read_opening(sql, user_id, now)
     return Opening(Position(stream_of(user_id), *position), unread, unseen)
-
-
-def _read_opening(user_id: Any, now: datetime) -> Any:
-    key = _database_key(user_id)
-    with connection.cursor() as cursor:
-        cursor.execute(_OPENING, [key, connection.ops.adapt_datetimefield_value(now), key])
-        return cursor.fetchone()
 
 
 def open_for(user_id: Any, session_id: UUID, *, now: datetime) -> tuple[Opening, SessionState]:
     """
-    What a connection starts from, and how its login session stood after that was read.
+    What a connection starts from, and how its login session stands.
 
-    In this order and in statements of their own: a session that stands when the fence is known can only end under a
-    newer one. In one job, since handing work to a database thread costs more than a query.
+    In one statement, and so as of one moment: a session that stood at that moment can only end under a newer fence
+    than the one that was read.
     """
-    start = opening(user_id, now=now)
-    return start, check_sessions([session_id], now=now)[session_id]
+    key = _SESSION_KEY.get_db_prep_value(session_id, connection)
+    row = _read_opening(_opening_sql(), user_id, now, key)
+    *position, unread, unseen = row[: -len(SESSION_COLUMNS)]
+    start = Opening(Position(stream_of(user_id), *position), unread, unseen)
+    return start, session_state(session_id, row[-len(SESSION_COLUMNS) :], now=now)
+
+
+@functools.cache
+def _opening_sql() -> str:
+    columns = "".join(f", {name}" for name in SESSION_COLUMNS)
+    return _OPENING.format(columns=columns, joined=f"LEFT JOIN ({session_sql()}) AS login ON true")
+
+
+def _read_opening(sql: str, user_id: Any, now: datetime, *session: Any) -> Any:
+    key = _database_key(user_id)
+    parameters = [key, connection.ops.adapt_datetimefield_value(now), *session, key]
+    with prepared.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        row = cursor.fetchone()
+        if row is None:
+            ensure_stream(user_id)
+            cursor.execute(sql, parameters)
+            row = cursor.fetchone()
+    return row
 
 
 MOST_AT_ONCE = 10_000

@@ -1,7 +1,7 @@
 """Login sessions: opening, ending, and asking whether they still stand."""
 
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -130,6 +130,32 @@ def check_sessions(session_ids: Collection[UUID], *, now: datetime | None = None
 
 
 @functools.cache
+def session_sql() -> str:
+    """A query for one login session, by its id, for those who must read it in one statement with something else.
+
+    It is theirs to put behind `FROM` in parentheses; what its columns say, `session_state` tells.
+    """
+    columns = _session_columns()
+    chosen = ", ".join(
+        f"{quoted(c.model._meta.db_table)}.{quoted(c.column)} AS {name}"
+        for c, name in zip(columns, SESSION_COLUMNS, strict=True)
+    )
+    return f"SELECT {chosen} {_sessions_from()} WHERE {quoted(LoginSession._meta.db_table)}.id = %s"
+
+
+SESSION_COLUMNS = ("session_id", "ended_at", "end_reason", "session_expires_at", "is_active")
+"""The columns of `session_sql()`."""
+
+
+def session_state(session_id: UUID, columns: Sequence[Any], *, now: datetime) -> SessionState:
+    """How the session stands whose columns were read so; all None if there was no row."""
+    if columns[0] is None:
+        return _missing(session_id)
+    pk, ended, reason, expires, active = reader(_session_columns())(columns)
+    return _state(pk, ended, reason, expires, active, now)
+
+
+@functools.cache
 def _session_columns() -> tuple[Any, ...]:
     names = ("id", "ended_at", "end_reason", "expires_at")
     is_active = get_user_model()._meta.get_field("is_active")
@@ -139,12 +165,14 @@ def _session_columns() -> tuple[Any, ...]:
 @functools.cache
 def _sessions_sql() -> str:
     """Written by hand: the ORM takes longer to say it than PostgreSQL to answer. The ids are to follow."""
+    chosen = ", ".join(f"{quoted(c.model._meta.db_table)}.{quoted(c.column)}" for c in _session_columns())
+    return f"SELECT {chosen} {_sessions_from()} WHERE {quoted(LoginSession._meta.db_table)}.id"
+
+
+def _sessions_from() -> str:
     session, person = LoginSession._meta, _session_columns()[-1].model._meta  # is_active may be an ancestor's
     table, people = quoted(session.db_table), quoted(person.db_table)
-    chosen = ", ".join(f"{quoted(c.model._meta.db_table)}.{quoted(c.column)}" for c in _session_columns())
-    return f"""
-        SELECT {chosen} FROM {table} JOIN {people} ON {people}.{quoted(person.pk.column)} = {table}.user_id
-        WHERE {table}.id"""  # noqa: S608 (names of tables and columns)
+    return f"FROM {table} JOIN {people} ON {people}.{quoted(person.pk.column)} = {table}.user_id"
 
 
 def _state(

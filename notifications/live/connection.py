@@ -285,10 +285,10 @@ class Connection:
 
     def opened(self, opening: Opening, session: SessionState, now: float) -> list[Step]:
         """
-        The group was joined, then the stream was read, then the session.
+        The stream and the session were read as of one moment, after the ticket was redeemed; the group has been joined.
 
-        That order is what makes the fence complete: a session that was alive after the fence was read can only end
-        under a newer one.
+        That one moment is what makes the fence complete: a session that stood when the fence was read can only end
+        under a newer one, which every later announcement and page carries.
         """
         steps = self._due(now)
         if self.phase is not Phase.AUTHENTICATING or self.grant is None:

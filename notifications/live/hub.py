@@ -49,6 +49,10 @@ T = TypeVar("T")
 JOIN_SECONDS = 0.5
 """How long a handshake waits for its group while the layer answers others. After that it relies on the sync."""
 
+LOOK_SECONDS = 0.1
+"""After a group was joined: what was announced in the milliseconds between redeeming a ticket and joining is looked
+for, by one statement for all who came in a tenth of a second."""
+
 TURN = 500
 """Sockets that are told in one turn of the loop: some ten milliseconds, for which everything else here waits."""
 
@@ -149,6 +153,8 @@ class Hub:
         self._jobs: dict[str, asyncio.Future[Any]] = {}
         self._stop_listening: Callable[[], None] = lambda: None
         self._ears = ears.open_ears(self._hear_here, self._joined)
+        self._looked_for: set[str] = set()  # streams whose groups were joined a moment ago
+        self._look_wanted = asyncio.Event()
         self._turns: deque[tuple[_Room, list[Listener], Announcement]] = deque()  # of the loop, to come
         self.reading = Reading()
         self.presence = Presence()
@@ -174,7 +180,7 @@ class Hub:
         self._ears.want(doorbell.HUBS)
         self._tasks = [
             asyncio.create_task(self._for_ever(work), name=f"usher-hub-{work.__name__}")
-            for work in (self._ears.listen, self._sync, self._sweep, self._keep_list)
+            for work in (self._ears.listen, self._look_at_joined, self._sync, self._sweep, self._keep_list)
         ]
 
     @classmethod
@@ -238,20 +244,24 @@ class Hub:
         """Those that have."""
         return [socket for room in self._rooms.values() for socket in room.sockets]
 
-    async def join(self, socket: Listener) -> None:
+    async def join(self, socket: Listener, position: Position) -> None:
         """
         Hand everything of the socket's stream to it from now on; returns when the group was joined, or after a moment,
         or at once if the layer is away.
 
-        What is announced while this waits is handed over already: read the stream after it.
+        `position` is where the stream stood when the socket's ticket was redeemed, before anybody could know which
+        group to join. What happened between the two was announced to nobody here; a look soon afterwards finds it.
         """
-        stream = doorbell.stream_of(socket.user_id)
-        room = self._rooms.get(stream)
+        room = self._rooms.get(position.stream)
         if room is None:
-            room = self._rooms[stream] = _Room(socket.user_id)
+            room = self._rooms[position.stream] = _Room(socket.user_id)
         room.sockets[socket] = None
+        if room.epoch is None or room.is_ahead_of(position):
+            # Of what the others were told meanwhile this one must be told as well: all are, as of here.
+            room.told(position)
+            self._look_soon(position.stream)
         self._make_place(room)
-        group = doorbell.group_of(stream)
+        group = doorbell.group_of(position.stream)
         self._ears.want(group)
         if self._ears.has(group) or not self._ears.ok:
             return
@@ -262,24 +272,23 @@ class Hub:
                 await joined
 
     def _joined(self, group: str) -> None:
-        room = self._rooms.get(group.removeprefix(doorbell.GROUP_PREFIX))
+        stream = group.removeprefix(doorbell.GROUP_PREFIX)
+        room = self._rooms.get(stream)
         if room is not None:
+            self._look_soon(stream)
             waiting, room.waiting = room.waiting, []
             for future in waiting:
                 if not future.done():
                     future.set_result(None)
 
+    def _look_soon(self, stream: str) -> None:
+        self._looked_for.add(stream)
+        self._look_wanted.set()
+
     def _make_place(self, room: _Room) -> None:
         for oldest in list(room.sockets)[: max(0, len(room.sockets) - conf.SOCKETS_PER_USER)]:
             room.sockets.pop(oldest)
             oldest.replace()
-
-    def started(self, position: Position) -> None:
-        """A socket of this stream was opened at this position: what changes from here on is news to it."""
-        room = self._rooms.get(position.stream)
-        # An older position than the known one is what this socket has to be brought on from: the next sync tells all.
-        if room is not None and (room.epoch is None or room.is_ahead_of(position)):
-            room.told(position)
 
     def leave(self, socket: Listener) -> None:
         """Nothing is handed to the socket any more."""
@@ -412,18 +421,29 @@ class Hub:
 
     # --- Sync and sweep ---
 
+    async def _look_at_joined(self) -> None:
+        await self._look_wanted.wait()
+        await asyncio.sleep(LOOK_SECONDS)
+        self._look_wanted.clear()
+        streams, self._looked_for = self._looked_for, set()
+        rooms = {stream: room for stream in streams if (room := self._rooms.get(stream))}
+        await self._compare("joined", _positions, rooms)
+
     async def _sync(self) -> None:
         await asyncio.sleep(conf.SYNC_SECONDS)
-        before = {stream: room.head for stream, room in self._rooms.items()}
-        people = [room.user_id for room in self._rooms.values()]
-        for position in await self._once("look", _look, people):
-            self._synced(position, before.get(position.stream, 0))
+        await self._compare("look", _look, self._rooms)
         rooms = [(room.user_id, room.state_version, room.fence) for room in self._rooms.values() if room.missed_change]
         if rooms:
             for change in await self._once("changes", _changes, rooms):
                 if room := self._rooms.get(change.stream):
                     room.missed_change = False
                     _tell(room, Connection.changed, change)
+
+    async def _compare(self, name: str, look: Callable[[list[Any]], list[Position]], rooms: dict[str, _Room]) -> None:
+        """Tell the rooms whose streams stand elsewhere than they know."""
+        before = {stream: room.head for stream, room in rooms.items()}
+        for position in await self._once(name, look, [room.user_id for room in rooms.values()]):
+            self._synced(position, before.get(position.stream, 0))
 
     async def _once(self, name: str, fn: Callable[..., list[T]], *args: Any) -> list[T]:
         """
@@ -477,6 +497,10 @@ class Hub:
 def _tell(room: _Room, event: Callable[[Connection, T, float], list[Step]], what: T) -> None:
     for socket in list(room.sockets):
         socket.tell(event, what)
+
+
+def _positions(user_ids: list[Any]) -> list[Position]:
+    return list(store.positions(user_ids).values())
 
 
 def _look(user_ids: list[Any]) -> list[Position]:

@@ -16,14 +16,13 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
-from uuid import UUID
 
 from django.db import Error as DatabaseError
 
-from tickets.api import SessionState, in_thread
+from tickets.api import in_thread
 
 from .. import store
-from ..wire.streams import Opening, Page
+from ..wire.streams import Page
 
 T = TypeVar("T")
 
@@ -60,11 +59,6 @@ class Reading:
             return await answer(store.page, user_id, after=after, limit=limit, now=datetime.now(UTC))
         finally:
             self._readers.release()
-
-    async def opening(self, user_id: Any, session_id: UUID) -> tuple[Opening, SessionState] | None:
-        """What a connection starts from: its stream and then its session."""
-        async with self._readers:
-            return await answer(store.open_for, user_id, session_id, now=datetime.now(UTC))
 
 
 async def answer(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T | None:

@@ -23,13 +23,13 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 
-from tickets.api import TicketRefused, Unavailable, acheck_sessions, aredeem, kept_network
+from tickets.api import Grant, SessionState, TicketRefused, Unavailable, acheck_sessions, aredeem_then, kept_network
 
-from .. import api
+from .. import api, store
 from ..conf import conf
 from ..wire.closing import CloseCode
 from ..wire.codec import BadFrame, Codec
-from ..wire.streams import Announcement, Change
+from ..wire.streams import Announcement, Change, Opening
 from .connection import Connection, Limits, Phase
 from .hub import Hub
 from .presence import Present
@@ -84,6 +84,7 @@ class Socket:
         "_address",
         "_codec",
         "_flushing",
+        "_found",
         "_hub",
         "_loop",
         "_outbox",
@@ -107,6 +108,7 @@ class Socket:
         self._started = time.time()
         self.connection = Connection(name=uuid4().hex[:16], limits=limits(), now=self._started)
         self.user_id: Any = None
+        self._found: tuple[Opening, SessionState] | None = None  # what the connection starts from
         self._tasks: list[asyncio.Task[None]] = []
         self._outbox: deque[dict[str, Any]] | None = None  # made for the few that ever need one
         self._flushing: asyncio.Task[None] | None = None
@@ -195,8 +197,10 @@ class Socket:
             self._loop.call_later(CLOSE_SECONDS, self._cut)
 
     async def _redeem(self, step: Redeem) -> None:
+        # Only the first ticket opens anything.
+        then = self._read_opening if self.connection.grant is None else _nothing
         try:
-            grant = await aredeem(step.ticket, purposes=step.purposes, address=self._address)
+            grant, self._found = await aredeem_then(then, step.ticket, purposes=step.purposes, address=self._address)
         except TicketRefused:
             self.perform(self.connection.refused(time.time()))
         except Unavailable:
@@ -207,16 +211,17 @@ class Socket:
             if self.connection.phase is Phase.OPEN:  # re-authenticated, perhaps by another session
                 self._hub.presence.here(self._present())
 
+    @staticmethod
+    def _read_opening(grant: Grant) -> tuple[Opening, SessionState]:
+        return store.open_for(grant.user_id, grant.session_id, now=datetime.now(UTC))
+
     async def _open(self, step: Open) -> None:
-        self.user_id = step.grant.user_id
-        await self._hub.join(self)
-        # The stream and then the session: see Connection.opened.
-        found = await self._hub.reading.opening(self.user_id, step.grant.session_id)
+        found, self._found = self._found, None
         if found is None:
-            self.perform(self.connection.undecided(time.time()))
-            return
+            raise RuntimeError("nothing was read when the ticket was redeemed")
         opening, session = found
-        self._hub.started(opening.position)
+        self.user_id = step.grant.user_id
+        await self._hub.join(self, opening.position)
         self.perform(self.connection.opened(opening, session, time.time()))
         if self.connection.phase is Phase.OPEN:
             self._hub.presence.here(self._present())
@@ -371,6 +376,10 @@ class Socket:
             self.connection.frames_sent,
             time.time() - self._started,
         )
+
+
+def _nothing(grant: Grant) -> None:
+    """What a ticket that re-authenticates has to be read for."""
 
 
 _WORK: Final[dict[type, Work]] = {

@@ -13,7 +13,7 @@ from notifications.live import hub as hub_module
 from notifications.live.connection import Connection
 from notifications.live.hub import Hub
 from notifications.wire.doorbell import HUBS, Announced, AnnouncedToMany, Changed, Ended, group_of, pack, stream_of
-from notifications.wire.streams import Announcement, Change
+from notifications.wire.streams import Announcement, Change, Position
 from notifications.wire.vocabulary import StateChanged
 from tickets.api import open_session
 
@@ -69,6 +69,17 @@ async def eager_hub(settings):
     await hub.stop()
 
 
+async def join(hub, socket, position=None):
+    """As a socket whose stream was empty when its ticket was redeemed, unless `position` says more."""
+    await hub.join(socket, position or Position(stream_of(socket.user_id), "e", 0, 0, 0, 0))
+
+
+async def where(user):
+    """Where the person's stream stands."""
+    await api.in_thread(store.ensure_stream, user.pk)
+    return (await api.in_thread(store.positions, [user.pk]))[stream_of(user.pk)]
+
+
 async def turn():
     """Let what was called soon happen."""
     for _ in range(5):
@@ -86,7 +97,7 @@ async def test_there_is_one(hub):
 async def test_what_is_heard_reaches_the_sockets_of_its_stream_in_one_turn(hub):
     mine, also_mine, other = FakeSocket(1), FakeSocket(1), FakeSocket(2)
     for socket in (mine, also_mine, other):
-        await hub.join(socket)
+        await join(hub, socket)
     message = announced(1)
     await asyncio.to_thread(hub.hand_over, message)
     await turn()
@@ -96,7 +107,7 @@ async def test_what_is_heard_reaches_the_sockets_of_its_stream_in_one_turn(hub):
 
 async def test_a_socket_that_left_hears_nothing(hub):
     socket = FakeSocket(1)
-    await hub.join(socket)
+    await join(hub, socket)
     hub.leave(socket)
     hub.leave(socket)
     hub.hand_over(announced(1))
@@ -106,7 +117,7 @@ async def test_a_socket_that_left_hears_nothing(hub):
 
 async def test_other_processes_are_heard_through_the_layer_and_the_own_one_only_once(hub):
     socket = FakeSocket(1)
-    await hub.join(socket)
+    await join(hub, socket)
     theirs, own = announced(1, seq=1), announced(1, seq=2)
     layer = get_channel_layer()
     await layer.group_send(group_of("u.1"), pack(theirs))
@@ -118,7 +129,7 @@ async def test_other_processes_are_heard_through_the_layer_and_the_own_one_only_
 
 async def test_changes_are_handed_on(hub):
     socket = FakeSocket(1)
-    await hub.join(socket)
+    await join(hub, socket)
     change = Change("u.1", 0, StateChanged(state="read", state_version=1, unread=0, unseen=0, through=1))
     hub.hand_over(Changed("other", change))
     await turn()
@@ -137,7 +148,7 @@ async def test_changes_are_handed_on(hub):
 )
 async def test_what_is_none_of_ours_is_dropped_with_a_word(hub, caplog, message):
     socket = FakeSocket(1)
-    await hub.join(socket)
+    await join(hub, socket)
     with caplog.at_level(logging.WARNING):
         await get_channel_layer().group_send(group_of("u.1"), message)
         await turn()
@@ -147,7 +158,7 @@ async def test_what_is_none_of_ours_is_dropped_with_a_word(hub, caplog, message)
 
 async def test_a_push_from_others_becomes_a_transient_notification(hub):
     socket = FakeSocket(1)
-    await hub.join(socket)
+    await join(hub, socket)
     await get_channel_layer().group_send(
         group_of("u.1"), {"type": "notification.push", "title": "hi", "data": {"a": 1}}
     )
@@ -159,7 +170,7 @@ async def test_the_newest_sockets_of_a_person_win(hub, settings):
     settings.NOTIFICATIONS = {**settings.NOTIFICATIONS, "SOCKETS_PER_USER": 2}
     sockets = [FakeSocket(1) for _ in range(4)]
     for socket in sockets:
-        await hub.join(socket)
+        await join(hub, socket)
     assert [socket.replaced for socket in sockets] == [True, True, False, False]
 
 
@@ -209,19 +220,19 @@ class Ears:
 
 async def test_a_welcome_waits_for_its_group_but_not_for_long(hub):
     hub._ears = ears = Ears(hub._joined)
-    waiting = asyncio.create_task(hub.join(FakeSocket(1)))
+    waiting = asyncio.create_task(join(hub, FakeSocket(1)))
     await turn()
     assert not waiting.done()
     ears.join(group_of("u.1"))
     await turn()
     assert waiting.done()
     async with asyncio.timeout(5):
-        await hub.join(FakeSocket(2))  # its group is never joined
+        await join(hub, FakeSocket(2))  # its group is never joined
 
 
 async def test_a_welcome_does_not_wait_for_a_layer_that_is_away(hub):
     hub._ears = Ears(hub._joined, ok=False)
-    waiting = asyncio.create_task(hub.join(FakeSocket(1)))
+    waiting = asyncio.create_task(join(hub, FakeSocket(1)))
     await turn()
     assert waiting.done()
     assert Hub.state() == "degraded"
@@ -229,7 +240,7 @@ async def test_a_welcome_does_not_wait_for_a_layer_that_is_away(hub):
 
 async def test_a_handshake_that_is_given_up_while_it_waits(hub):
     hub._ears = ears = Ears(hub._joined)
-    given_up, patient = (asyncio.create_task(hub.join(FakeSocket(1))) for _ in range(2))
+    given_up, patient = (asyncio.create_task(join(hub, FakeSocket(1))) for _ in range(2))
     await turn()
     given_up.cancel()
     await turn()
@@ -246,7 +257,7 @@ async def test_a_crowd_is_told_in_turns_and_in_order(hub, monkeypatch, settings)
     monkeypatch.setattr(hub_module, "TURN", 10)
     sockets, other = [FakeSocket(1) for _ in range(25)], FakeSocket(2)
     for socket in (*sockets, other):
-        await hub.join(socket)
+        await join(hub, socket)
     first, second, to_other = announced(1, seq=1), announced(1, seq=2), announced(2)
     for message in (first, second, to_other):
         hub._heard(message)
@@ -266,10 +277,10 @@ async def test_what_a_crowd_cannot_be_told_in_time_is_left_to_the_sync(ann, eage
     monkeypatch.setattr(hub_module, "TURN", 2)
     monkeypatch.setattr(hub_module, "TURNS", 1)
     sockets = [FakeSocket(ann.pk) for _ in range(5)]
+    position = await where(ann)
     for socket in sockets:
-        await eager_hub.join(socket)
-    position = await api.in_thread(store.raise_fence, ann.pk)
-    eager_hub.started(position)
+        await join(eager_hub, socket, position)
+    await api.in_thread(store.raise_fence, ann.pk)
     for seq in (1, 2, 3):
         eager_hub._heard(
             Announced("other", [Announcement(position.epoch, 0, replace(note(seq), stream=stream_of(ann.pk)))])
@@ -282,7 +293,7 @@ async def test_what_a_crowd_cannot_be_told_in_time_is_left_to_the_sync(ann, eage
 async def test_many_are_told_the_same_by_one_message(hub):
     sockets = [FakeSocket(user_id) for user_id in (1, 2, 3)]
     for socket in sockets:
-        await hub.join(socket)
+        await join(hub, socket)
     items = [Announcement("e", 0, replace(note(5), stream=f"u.{user_id}", title="same")) for user_id in (1, 3, 9)]
     await get_channel_layer().group_send(HUBS, pack(AnnouncedToMany.of("other", items)))
     await sockets[2].hears(Connection.announced)
@@ -292,9 +303,21 @@ async def test_many_are_told_the_same_by_one_message(hub):
 # --- Sync and sweep, on the database ---
 
 
+@pytest.mark.parametrize("others", [0, 1])
+async def test_what_was_announced_between_redeeming_and_joining_is_looked_for_at_once(ann, hub, others):
+    """With the sync an hour away."""
+    for _ in range(others):
+        await join(hub, FakeSocket(ann.pk), await where(ann))
+    socket, older = FakeSocket(ann.pk), await where(ann)
+    await api.anotify(ann, title="missed")
+    await turn()
+    await join(hub, socket, older)
+    assert (await socket.hears(Connection.positioned)).head == 1
+
+
 async def test_the_sync_finds_what_nothing_announced(ann, eager_hub, monkeypatch):
     socket = FakeSocket(ann.pk)
-    await eager_hub.join(socket)
+    await join(eager_hub, socket)
     monkeypatch.setattr(fanout, "_hubs", [])  # every announcement is lost
     await api.anotify(ann, title="unheard")
     assert (await socket.hears(Connection.positioned)).head == 1
@@ -304,8 +327,7 @@ async def test_the_sync_finds_what_nothing_announced(ann, eager_hub, monkeypatch
 async def test_the_sync_tells_nothing_that_is_known(ann, eager_hub):
     await api.anotify(ann, title="x")
     socket = FakeSocket(ann.pk)
-    await eager_hub.join(socket)
-    eager_hub.started((await api.in_thread(store.positions, [ann.pk]))[stream_of(ann.pk)])
+    await join(eager_hub, socket, await where(ann))
     await socket.hears(Connection.checked)  # the sweep ran, and with the same interval the sync did
     await socket.hears_again(Connection.checked)
     assert socket.told(Connection.positioned) == []
@@ -314,8 +336,7 @@ async def test_the_sync_tells_nothing_that_is_known(ann, eager_hub):
 async def test_the_sync_finds_a_change_that_nothing_announced(ann, eager_hub):
     await api.anotify(ann, title="x")
     socket = FakeSocket(ann.pk)
-    await eager_hub.join(socket)
-    eager_hub.started((await api.in_thread(store.positions, [ann.pk]))[stream_of(ann.pk)])
+    await join(eager_hub, socket, await where(ann))
     await api.in_thread(store.raise_state_version, ann.pk)
     change = await socket.hears(Connection.changed)
     assert (change.event.state, change.event.state_version, change.event.unread) == ("changed", 1, 1)
@@ -323,7 +344,7 @@ async def test_the_sync_finds_a_change_that_nothing_announced(ann, eager_hub):
 
 async def test_the_sync_numbers_what_a_dead_publisher_left(ann, eager_hub, monkeypatch):
     socket = FakeSocket(ann.pk)
-    await eager_hub.join(socket)
+    await join(eager_hub, socket)
     with monkeypatch.context() as patched:
         patched.setattr(api, "_number", lambda rows: None)
         await api.anotify(ann, title="left behind")
@@ -335,7 +356,7 @@ async def test_the_sweep_tells_how_sessions_stand(ann, eager_hub):
     session = await api.in_thread(open_session, ann, method="token")
     alive, gone = FakeSocket(ann.pk, session), FakeSocket(ann.pk)
     for socket in (alive, gone):
-        await eager_hub.join(socket)
+        await join(eager_hub, socket)
     assert (await alive.hears(Connection.checked)).alive
     assert not (await gone.hears(Connection.checked)).alive
 
@@ -350,7 +371,7 @@ async def test_a_database_that_fails_is_survived(ann, eager_hub, monkeypatch, ca
     monkeypatch.setattr(hub_module, "_look", fail)
     socket = FakeSocket(ann.pk)
     await api.in_thread(store.ensure_stream, ann.pk)
-    await eager_hub.join(socket)
+    await join(eager_hub, socket)
     async with asyncio.timeout(10):
         while not failures:
             await asyncio.sleep(0.01)
@@ -360,7 +381,7 @@ async def test_a_database_that_fails_is_survived(ann, eager_hub, monkeypatch, ca
 
 async def test_a_push_from_another_thread_runs_on_the_hubs_loop(hub):
     socket = FakeSocket(1)
-    await hub.join(socket)
+    await join(hub, socket)
 
     def push():
         asyncio.run(get_channel_layer().group_send(group_of("u.1"), {"type": "notification.push", "title": "hi"}))
@@ -370,7 +391,7 @@ async def test_a_push_from_another_thread_runs_on_the_hubs_loop(hub):
 
 
 async def test_a_group_is_joined_for_good(hub):
-    await hub.join(FakeSocket(1))
+    await join(hub, FakeSocket(1))
     layer = get_channel_layer()
     layer.group_expiry = -3600
     layer._clean_expired()
@@ -380,12 +401,11 @@ async def test_a_group_is_joined_for_good(hub):
 async def test_a_socket_that_opened_at_an_older_position_than_the_room_knows_is_brought_on(ann, eager_hub):
     await api.anotify(ann, title="x")
     first, second = FakeSocket(ann.pk), FakeSocket(ann.pk)
-    await eager_hub.join(first)
-    older = (await api.in_thread(store.positions, [ann.pk]))[stream_of(ann.pk)]
+    await join(eager_hub, first)
+    older = await where(ann)
     await first.hears(Connection.positioned)
     await api.anotify(ann, title="y")
-    await eager_hub.join(second)
-    eager_hub.started(older)
+    await join(eager_hub, second, older)
     assert (await second.hears(Connection.positioned)).head == 2
 
 

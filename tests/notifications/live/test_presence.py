@@ -22,7 +22,7 @@ from notifications.wire.doorbell import Kicked, stream_of
 from notifications.wire.native import NativeCodec
 from tickets.api import in_thread, issue, open_session
 
-from .test_hub import FakeSocket
+from .test_hub import FakeSocket, join
 from .test_socket import Server
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
@@ -445,7 +445,7 @@ async def test_the_hub_hands_a_disconnect_to_the_sockets_of_the_person(hub, peop
     ann, ben, _cleo = people
     hers, his = FakeSocket(ann.pk), FakeSocket(ben.pk)
     for socket in (hers, his):
-        await hub.join(socket)
+        await join(hub, socket)
     hub.hand_over(Kicked("other", stream_of(ann.pk), ["c1"]))
     assert (await hers.hears(LiveConnection.kicked)).names == ["c1"]
     assert his.told(LiveConnection.kicked) == []
@@ -453,7 +453,7 @@ async def test_the_hub_hands_a_disconnect_to_the_sockets_of_the_person(hub, peop
 
 async def test_the_hub_finds_a_disconnect_that_nothing_announced(hub, ann, monkeypatch):
     socket = FakeSocket(ann.pk)
-    await hub.join(socket)
+    await join(hub, socket)
     hub.presence.here(present(ann, "c1"))
     await until(rows)
     monkeypatch.setattr(kicking.fanout, "_hubs", [])

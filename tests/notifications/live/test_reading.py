@@ -1,13 +1,12 @@
 import asyncio
 import threading
-from uuid import uuid4
 
 import pytest
 
 from notifications import api, store
 from notifications.live import reading as module
 from notifications.live.reading import READERS, Reading, answer
-from tickets.api import in_thread, open_session
+from tickets.api import in_thread
 
 
 class Gate:
@@ -110,12 +109,3 @@ async def test_a_database_that_fails_says_nothing(transactional_db):
     assert await answer(away) is None
     with pytest.raises(ZeroDivisionError):
         await answer(lambda: 1 / 0)
-
-
-async def test_an_opening_is_the_stream_and_the_session(ann, reading):
-    session = await in_thread(open_session, ann, method="token")
-    await api.anotify(ann, title="x")
-    opening, state = await reading.opening(ann.pk, session)
-    assert (opening.position.head, opening.unread, state.alive) == (1, 1, True)
-    _opening, state = await reading.opening(ann.pk, uuid4())
-    assert not state.alive

@@ -164,7 +164,7 @@ async def test_a_database_that_does_not_answer(socket, server, monkeypatch):
     async def away(*args, **kwargs):
         raise Unavailable
 
-    monkeypatch.setattr(socket_module, "aredeem", away)
+    monkeypatch.setattr(socket_module, "aredeem_then", away)
     socket.connect(ticket="x", since=None)
     assert await server.closes() == 4413
 
@@ -173,7 +173,7 @@ async def test_a_fault_of_ours_ends_this_connection_only_and_is_logged(socket, s
     async def broken(*args, **kwargs):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(socket_module, "aredeem", broken)
+    monkeypatch.setattr(socket_module, "aredeem_then", broken)
     with caplog.at_level(logging.ERROR):
         socket.connect(ticket="x", since=None)
         assert await server.closes() == 4413
