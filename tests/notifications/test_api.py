@@ -1,9 +1,11 @@
+import tracemalloc
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from notifications import api, store
@@ -239,12 +241,87 @@ def test_a_slice_cannot_be_walked():
         api.notify_many(get_user_model().objects.all()[:2], title="x")
 
 
-def test_notify_many_takes_a_constant_number_of_statements(transactional_db, django_assert_max_num_queries):
-    model = get_user_model()
-    model.objects.bulk_create([model(username=f"p{number}") for number in range(1_200)])
-    with django_assert_max_num_queries(60):  # three batches; SQLite takes 55 rows an INSERT
-        assert api.notify_many(model.objects.all(), title="x") == 1_200
+@pytest.mark.parametrize(("how", "each"), [({}, 3), ({"idempotency_key": "k"}, 5)], ids=["plain", "with a key"])
+def test_notify_many_takes_as_many_statements_for_each_batch(transactional_db, told, how, each):
+    """Who is next, their rows, their numbers; with a key, which may turn out to be used, a transaction around the rows.
+    SQLite needs two statements and a transaction to number."""
+    add_people(1_200)
+    each += 3 if connection.vendor == "sqlite" else 0
+    with CaptureQueriesContext(connection) as captured:
+        assert api.notify_many(get_user_model().objects.all(), title="x", **how) == 1_200
+    assert len(captured) == 3 * each + 1, "and one to see that nobody is left"
     assert Notification.objects.filter(seq=1).count() == 1_200
+    assert [len(message.recipients) for message in told] == [500, 500, 200], "one message with one body for each"
+
+
+def test_notify_many_says_how_far_it_is(people, monkeypatch):
+    monkeypatch.setattr(api, "BATCH", 2)
+    gone_through = []
+    api.notify_many(people[:1], title="x", idempotency_key="k")
+    assert api.notify_many(people, title="x", idempotency_key="k", progress=gone_through.append) == 2
+    assert gone_through == [2, 3]
+
+
+def test_notify_many_in_an_open_transaction_tells_of_each_batch_what_its_rows_say(transactional_db, told):
+    add_people(700)
+    with transaction.atomic():
+        assert api.notify_many(get_user_model().objects.all(), title="x", data={"a": [1]}) == 700
+        assert told == []
+    assert [(len(message.recipients), message.title, message.data) for message in told] == [
+        (500, "x", {"a": [1]}),
+        (200, "x", {"a": [1]}),
+    ]
+
+
+def add_people(count):
+    model = get_user_model()
+    model.objects.bulk_create([model(username=f"p{number}") for number in range(count)], batch_size=500)
+
+
+def in_one_go(users, **what):
+    """Naive: all rows at once."""
+    said = api.content(**what)
+    rows = [Notification(user_id=key, title=said.title, body=said.body) for key in users.values_list("pk", flat=True)]
+    Notification.objects.bulk_create(rows, batch_size=500)
+    api._number_people([row.user_id for row in rows[:500]])
+
+
+def memory(tell, people):
+    """The most bytes that it held at once beyond those it began with."""
+    tracemalloc.start()
+    try:
+        tell(people, title="x", body="y" * 1_000)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def check_bounded(tell, *, bytes_a_person):
+    """As much memory for 20,000 as for 1,000, but for so many bytes for each person more."""
+    add_people(20_000)
+    users = get_user_model().objects.filter(username__startswith="p")
+    few = users.filter(pk__in=users.order_by("pk").values_list("pk", flat=True)[:1_000])
+    tell(few, title="warm")
+    fewer, more = memory(tell, few), memory(tell, users)
+    assert more < 1.5 * fewer + 19_000 * bytes_a_person, f"{more:,} bytes for 20,000, {fewer:,} for 1,000"
+
+
+def in_a_transaction(users, **what):
+    with transaction.atomic():
+        api.notify_many(users, **what)
+
+
+def test_notify_many_takes_no_more_memory_for_more_people(transactional_db):
+    check_bounded(api.notify_many, bytes_a_person=0)
+
+
+def test_notify_many_in_a_transaction_remembers_nothing_but_keys(transactional_db):
+    check_bounded(in_a_transaction, bytes_a_person=60)
+
+
+def test_all_rows_at_once_do_not_pass(transactional_db):
+    with pytest.raises(AssertionError, match="bytes for 20,000"):
+        check_bounded(in_one_go, bytes_a_person=60)
 
 
 # --- mark ---
