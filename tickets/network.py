@@ -148,7 +148,8 @@ def compare(bound: str, address: str | None, *, policy: str) -> Verdict:
 def _is_within(address: Address, network: Network, *, exact: bool) -> bool:
     length = address.max_prefixlen if exact else PREFIX[address.version]
     # A network stored under another policy a moment ago: wider than `exact` wants matches nothing, narrower is widened.
-    return network.prefixlen >= length and _network_of(network.network_address, length) == _network_of(address, length)
+    rest = address.max_prefixlen - length
+    return network.prefixlen >= length and int(network.network_address) >> rest == int(address) >> rest
 
 
 def _network_of(address: Address, length: int) -> Network:

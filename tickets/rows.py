@@ -33,10 +33,16 @@ def any_of(column: Any, values: Collection[Any]) -> Iterator[tuple[str, list[Any
 def reader(columns: Sequence[Any]) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """What turns a raw row of these model fields into what the ORM would return: SQLite knows neither times nor UUIDs
     nor booleans. For rows of this thread's connection."""
-    converters = [_converter(column) for column in columns]
-    if not any(converters):
+    if _is_plain(connection.vendor, tuple(columns)):
         return lambda row: row
+    converters = [_converter(column) for column in columns]
     return lambda row: [convert(value) if convert else value for convert, value in zip(converters, row, strict=True)]
+
+
+@functools.cache
+def _is_plain(vendor: str, columns: tuple[Any, ...]) -> bool:
+    """Whether the driver of this database returns such rows as the ORM would: PostgreSQL's does."""
+    return not any(_converter(column) for column in columns)
 
 
 def _converter(column: Any) -> Callable[[Any], Any] | None:
