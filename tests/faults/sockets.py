@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from tests.support.client import Client
+from tests.support.client import Client, Refused
 from tests.support.loyal import http
 from tests.support.passes import Pass
 from tests.support.servers import Server
@@ -32,8 +32,22 @@ async def ticket(server: Any, someone: Pass) -> str:
 async def open_one(server: Any, someone: Pass, **options: Any) -> Client:
     """Welcome."""
     opened = await Client.open(server, ticket=await ticket(server, someone), **options)
-    await opened.expect("welcome", timeout=30)
+    try:
+        await opened.expect("welcome", timeout=30)
+    except AssertionError:
+        await opened.close()
+        raise
     return opened
+
+
+async def answer_to(server: Any, someone: Pass) -> int:
+    """The status of a handshake with a good ticket; if it is let in, it goes again."""
+    try:
+        opened = await Client.open(server, ticket=await ticket(server, someone))
+    except Refused as refused:
+        return refused.status
+    await opened.close()
+    return 101
 
 
 @contextlib.asynccontextmanager

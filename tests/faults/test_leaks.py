@@ -12,8 +12,8 @@ import pytest
 from tests.bad_input.raw import TEXT, frame
 from tests.faults.ground import Ground
 from tests.faults.sizes import show, size
-from tests.faults.sockets import Stalled, descriptors, megabytes, open_one, threads, ticket, upgrade
-from tests.support.client import Client, Refused
+from tests.faults.sockets import Stalled, answer_to, descriptors, megabytes, open_one, threads, ticket, upgrade
+from tests.support.client import Refused
 from tests.support.loyal import until
 from tests.support.passes import Pass
 from tests.support.servers import Server, ServerKind
@@ -129,8 +129,7 @@ async def check_room(server: Server, people: list[Pass]) -> None:
             except Refused as refused:
                 raise AssertionError(f"no room for number {number + 1} of {ROOM}") from refused
             await stack.enter_async_context(socket)
-        with pytest.raises(Refused):
-            await Client.open(server, ticket=await ticket(server, people[0]))
+        assert await answer_to(server, people[0]) == 403
 
 
 async def settled(site: Ground, server: Server, than: Holdings | None) -> Holdings:
