@@ -60,6 +60,10 @@ test: $(DEV) $(NODE_PACKAGES) ## all tests: some of them twice, on PostgreSQL + 
 	@$(BIN)/python -m tests.support.stack -- $(BIN)/python -m pytest -q $(IN_PARALLEL) -m everywhere
 	@$(BIN)/python -m pytest $(IN_PARALLEL)
 
+.PHONY: soak
+soak: $(DEV) ## faults at full length, held to the promised figures: about an hour on a machine with nothing else to do
+	@SOAK=1 $(BIN)/python -m pytest -s tests/faults
+
 .PHONY: bench
 bench: $(DEV) $(NODE_PACKAGES) ## measure it beside plain Channels and socket.io, a quarter of an hour (QUICK=1: some minutes)
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
