@@ -32,7 +32,7 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from tickets.api import in_thread
+from tickets.api import in_thread, kept_network
 
 from ..conf import conf
 from ..models import Connection
@@ -57,7 +57,7 @@ class Present:
     name: str
     user_id: Any
     session_id: UUID
-    network: str
+    address: str | None
     protocol: str
     opened_at: datetime
 
@@ -214,7 +214,7 @@ def _row(present: Present, server: str, lease: datetime) -> Connection:
         user_id=present.user_id,
         session_id=present.session_id,
         server=server,
-        network=present.network,
+        network=kept_network(present.address),  # worked out for those who stay, and no address is kept
         protocol=present.protocol,
         opened_at=present.opened_at,
         leased_until=lease,

@@ -23,7 +23,7 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 
-from tickets.api import Grant, SessionState, TicketRefused, Unavailable, acheck_sessions, aredeem_then, kept_network
+from tickets.api import Grant, SessionState, TicketRefused, Unavailable, acheck_sessions, aredeem_then
 
 from .. import api, store
 from ..conf import conf
@@ -268,7 +268,7 @@ class Socket:
             name=self.connection.name,
             user_id=self.user_id,
             session_id=self.session_id,
-            network=kept_network(self._address),
+            address=self._address,
             protocol=self._codec.subprotocol,
             opened_at=datetime.fromtimestamp(self._started, UTC),
         )

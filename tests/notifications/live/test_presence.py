@@ -75,7 +75,7 @@ async def presence(people, clock, settings):
 
 
 def present(user, name=None, **facts):
-    facts = {"session_id": uuid4(), "network": "192.0.2.0/24", "protocol": "usher.v1", "opened_at": OPENED, **facts}
+    facts = {"session_id": uuid4(), "address": "192.0.2.7", "protocol": "usher.v1", "opened_at": OPENED, **facts}
     return Present(name=name or uuid4().hex[:16], user_id=user.pk, **facts)
 
 
