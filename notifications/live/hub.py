@@ -19,12 +19,11 @@ Promises:
 import asyncio
 import contextlib
 import logging
-import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeVar
-from uuid import UUID, uuid4
+from typing import Any, TypeVar
+from uuid import uuid4
 
 from django.db import Error as DatabaseError
 
@@ -40,7 +39,7 @@ from . import ears
 from .connection import Connection
 from .presence import PASS_SECONDS, Presence
 from .reading import DATABASE_SECONDS, Reading
-from .steps import Step
+from .rooms import Listener, Room, Turns, tell
 
 logger = logging.getLogger("notifications.hub")
 
@@ -53,90 +52,11 @@ LOOK_SECONDS = 0.1
 """After a group was joined: what was announced in the milliseconds between redeeming a ticket and joining is looked
 for, by one statement for all who came in a tenth of a second."""
 
-TURN = 500
-"""Sockets that are told in one turn of the loop: some ten milliseconds, for which everything else here waits."""
-
-TURNS = 100
-"""Turns that may be waiting: a second's work. What comes on top is dropped and found by the sync."""
-
 STOP_SECONDS = 2.0
 """How long the end of a process may wait for the database."""
 
 UNNUMBERED_SECONDS = 1.0
 """How old a committed row without a number must be before somebody else gives it one."""
-
-
-class Listener(Protocol):
-    """A socket, as the hub knows it."""
-
-    user_id: Any
-
-    @property
-    def session_id(self) -> UUID:
-        """The login session it lives by now."""
-
-    def announced(self, announcement: Announcement, now: float) -> None:
-        """`tell(Connection.announced, …)`, for which there is no time to lose."""
-
-    def tell(self, event: Callable[[Connection, T, float], list[Step]], what: T) -> None:
-        """Hand an event to the socket's connection. Returns at once and raises nothing."""
-
-    def replace(self) -> None:
-        """Give way to a newer socket of the same person."""
-
-    def go_away(self, retry_after: float) -> None:
-        """Close, and come back elsewhere after so many seconds."""
-
-
-class _Room:
-    """The sockets of one stream in this process, and how far all of them have been told."""
-
-    __slots__ = (
-        "epoch",
-        "fence",
-        "floor",
-        "head",
-        "missed_change",
-        "sockets",
-        "state_version",
-        "turns",
-        "user_id",
-        "waiting",
-    )
-
-    def __init__(self, user_id: Any) -> None:
-        self.user_id = user_id
-        self.sockets: dict[Listener, None] = {}  # in order of arrival
-        self.waiting: list[asyncio.Future[None]] = []  # handshakes, for the group
-        self.turns = 0  # of the loop in which these sockets have yet to be told something
-        self.missed_change = False  # seen, read or archived changed unheard, and the sockets were not told yet
-        self.epoch: str | None = None  # None: nobody was told anything yet, and the rest means nothing
-        self.head = self.floor = self.fence = self.state_version = 0
-
-    def knows(self, position: Position) -> bool:
-        return (
-            position.head == self.head
-            and position.epoch == self.epoch
-            and position.fence == self.fence
-            and position.state_version == self.state_version
-            and position.floor == self.floor
-        )
-
-    def is_ahead_of(self, position: Position) -> bool:
-        """In anything: then what stands there is news to whoever starts from `position`."""
-        return (
-            position.epoch != self.epoch
-            or position.head < self.head
-            or position.fence < self.fence
-            or position.state_version < self.state_version
-        )
-
-    def told(self, position: Position) -> None:
-        self.epoch = position.epoch
-        self.head = position.head
-        self.floor = position.floor
-        self.fence = position.fence
-        self.state_version = position.state_version
 
 
 class Hub:
@@ -146,7 +66,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._rooms: dict[str, _Room] = {}
+        self._rooms: dict[str, Room] = {}
         self._unauthenticated: Counter[str | None] = Counter()
         self._sockets = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -155,7 +75,7 @@ class Hub:
         self._ears = ears.open_ears(self._hear_here, self._joined)
         self._looked_for: set[str] = set()  # streams whose groups were joined a moment ago
         self._look_wanted = asyncio.Event()
-        self._turns: deque[tuple[_Room, list[Listener], Announcement]] = deque()  # of the loop, to come
+        self._turns = Turns(self._loop)
         self.reading = Reading()
         self.presence = Presence()
         """Told by each socket when it is welcomed and when it goes."""
@@ -254,7 +174,7 @@ class Hub:
         """
         room = self._rooms.get(position.stream)
         if room is None:
-            room = self._rooms[position.stream] = _Room(socket.user_id)
+            room = self._rooms[position.stream] = Room(socket.user_id)
         room.sockets[socket] = None
         if room.epoch is None or room.is_ahead_of(position):
             # Of what the others were told meanwhile this one must be told as well: all are, as of here.
@@ -285,7 +205,7 @@ class Hub:
         self._looked_for.add(stream)
         self._look_wanted.set()
 
-    def _make_place(self, room: _Room) -> None:
+    def _make_place(self, room: Room) -> None:
         for oldest in list(room.sockets)[: max(0, len(room.sockets) - conf.SOCKETS_PER_USER)]:
             room.sockets.pop(oldest)
             oldest.replace()
@@ -352,47 +272,17 @@ class Hub:
                 return
             case doorbell.Changed(change=change):
                 room.state_version = max(room.state_version, change.event.state_version)
-                _tell(room, Connection.changed, change)
+                tell(room, Connection.changed, change)
             case doorbell.Ended(fence=fence):
                 room.fence = max(room.fence, fence)
-                _tell(room, Connection.fenced, fence)
+                tell(room, Connection.fenced, fence)
             case doorbell.Kicked():
-                _tell(room, Connection.kicked, message)
+                tell(room, Connection.kicked, message)
 
     def _announce(self, stream: str, item: Announcement) -> None:
         room = self._rooms.get(stream)
-        if room is None:
-            return
-        if item.epoch == room.epoch:
-            room.head = max(room.head, item.seq)
-            room.fence = max(room.fence, item.fence)
-        sockets = list(room.sockets)
-        # What follows a crowd's announcement waits behind it: for one socket, announcements stay in order.
-        if len(sockets) > TURN or room.turns:
-            self._queue(room, sockets, item)
-            return
-        now = time.time()
-        for socket in sockets:
-            socket.announced(item, now)
-
-    def _queue(self, room: _Room, sockets: list[Listener], item: Announcement) -> None:
-        if len(self._turns) >= TURNS:
-            room.epoch = None  # dropped: the sync will say where the stream stands
-            return
-        if not self._turns:
-            self._loop.call_soon(self._take_turn)
-        for start in range(0, len(sockets), TURN):
-            self._turns.append((room, sockets[start : start + TURN], item))
-            room.turns += 1
-
-    def _take_turn(self) -> None:
-        room, sockets, item = self._turns.popleft()
-        room.turns -= 1
-        now = time.time()
-        for socket in sockets:
-            socket.announced(item, now)
-        if self._turns:
-            self._loop.call_soon(self._take_turn)
+        if room is not None:
+            self._turns.announce(room, item)
 
     def _push(self, stream: str, push: doorbell.Push) -> None:
         room = self._rooms.get(stream)
@@ -417,7 +307,7 @@ class Hub:
             data=what.data,
             created_at=datetime.now(UTC),
         )
-        _tell(room, Connection.pushed, event)
+        tell(room, Connection.pushed, event)
 
     # --- Sync and sweep ---
 
@@ -437,9 +327,9 @@ class Hub:
             for change in await self._once("changes", _changes, rooms):
                 if room := self._rooms.get(change.stream):
                     room.missed_change = False
-                    _tell(room, Connection.changed, change)
+                    tell(room, Connection.changed, change)
 
-    async def _compare(self, name: str, look: Callable[[list[Any]], list[Position]], rooms: dict[str, _Room]) -> None:
+    async def _compare(self, name: str, look: Callable[[list[Any]], list[Position]], rooms: dict[str, Room]) -> None:
         """Tell the rooms whose streams stand elsewhere than they know."""
         before = {stream: room.head for stream, room in rooms.items()}
         for position in await self._once(name, look, [room.user_id for room in rooms.values()]):
@@ -470,7 +360,7 @@ class Hub:
             return
         room.missed_change |= room.epoch is not None and position.state_version > room.state_version
         room.told(position)
-        _tell(room, Connection.positioned, position)
+        tell(room, Connection.positioned, position)
 
     async def _sweep(self) -> None:
         await asyncio.sleep(conf.SWEEP_SECONDS)
@@ -492,11 +382,6 @@ class Hub:
             kicks = await self.presence.write()
         for kicked in kicks:
             self._heard(kicked)
-
-
-def _tell(room: _Room, event: Callable[[Connection, T, float], list[Step]], what: T) -> None:
-    for socket in list(room.sockets):
-        socket.tell(event, what)
 
 
 def _positions(user_ids: list[Any]) -> list[Position]:
