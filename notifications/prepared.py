@@ -10,22 +10,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 
 
 @contextmanager
 def cursor() -> Iterator[Any]:
     """Like `connection.cursor()`, with its error classes."""
-    with connection.cursor() as wrapper:
-        keeps = getattr(connection.connection, "prepare_threshold", None) is not None
+    database = connections[DEFAULT_DB_ALIAS]
+    with database.cursor() as wrapper:
+        keeps = getattr(database.connection, "prepare_threshold", None) is not None
         # Django's cursor alone knows what it said to PostgreSQL, for somebody who captures that.
-        if keeps and not connection.force_debug_cursor:
-            wrapper.cursor = _binding_by_server()
+        if keeps and not database.force_debug_cursor:
+            wrapper.cursor = _binding_by_server(database.connection)
         yield wrapper
 
 
-def _binding_by_server() -> Any:
+def _binding_by_server(connection: Any) -> Any:
     """Django's psycopg cursor writes parameters into the text, so that no two statements are the same."""
     import psycopg
 
-    return psycopg.Cursor(connection.connection)
+    return psycopg.Cursor(connection)

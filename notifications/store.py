@@ -17,7 +17,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.db.models import (
     BigIntegerField,
     Count,
@@ -68,7 +68,7 @@ _RAISE_HEADS = f"""
 # The join is a full one, though every row has its stream, because that cannot be planned as a loop in a loop: for 500
 # people PostgreSQL, which expects few rows without a number, was seen to compare each with each, for 150 ms.
 _NUMBER_POSTGRESQL = f"""
-    WITH {_PENDING.format(materialized="MATERIALIZED", among="= ANY(%s)", lock="FOR UPDATE")}, raised AS (
+    WITH {_PENDING.format(materialized="MATERIALIZED", among="{among}", lock="FOR UPDATE")}, raised AS (
         {_RAISE_HEADS} user_id, head, epoch, fence
     ), given AS MATERIALIZED (
         SELECT id, head - newer AS seq, epoch, fence FROM ranked FULL JOIN raised USING (user_id)
@@ -113,8 +113,10 @@ def sequence(user_ids: Collection[Any]) -> list[Numbered]:
 
 
 def _sequence_postgresql(keys: list[Any]) -> list[Numbered]:
+    # One is said apart: PostgreSQL keeps no plan of a list, since it takes one made for a short list to be better.
+    among, people = ("= %s", keys[0]) if len(keys) == 1 else ("= ANY(%s)", keys)
     with prepared.cursor() as cursor:
-        cursor.execute(_NUMBER_POSTGRESQL, [keys, new_epoch()])
+        cursor.execute(_NUMBER_POSTGRESQL.format(among=among), [people, new_epoch()])
         return [Numbered(*row) for row in cursor.fetchall()]
 
 
@@ -476,18 +478,25 @@ def insert(said: Notification, copies: Sequence[Copy], *, now: datetime) -> tupl
 
 
 def _insert(said: Notification, copies: Sequence[Copy]) -> set[UUID]:
-    values = [field.get_db_prep_save(getattr(said, field.attname), connection) for field in _SAID]
-    keys = [_database_key(copy.user_id) for copy in copies]
-    if connection.vendor == "postgresql":
-        sql = _COPIES_POSTGRESQL.format(user=Notification._meta.get_field("user").db_type(connection))
+    database = connections[DEFAULT_DB_ALIAS]  # what `connection` stands for and looks up each time it is named
+    values = [field.get_db_prep_save(getattr(said, field.attname), database) for field in _SAID]
+    keys = [_user_field().get_db_prep_value(copy.user_id, database) for copy in copies]
+    if database.vendor == "postgresql":
+        sql = _insert_postgresql()
         values += [[copy.id for copy in copies], keys, [copy.dedup for copy in copies]]
     else:
-        sql = _COPIES_SQLITE.format(rows=", ".join(["(%s, %s, %s)"] * len(copies)))
+        sql = _INSERT.format(copies=_COPIES_SQLITE.format(rows=", ".join(["(%s, %s, %s)"] * len(copies))))
         for copy, key in zip(copies, keys, strict=True):
-            values += [_PK.get_db_prep_value(copy.id, connection), key, copy.dedup]
+            values += [_PK.get_db_prep_value(copy.id, database), key, copy.dedup]
     with prepared.cursor() as cursor:
-        cursor.execute(_INSERT.format(copies=sql), values)
+        cursor.execute(sql, values)
         return {_PK.to_python(pk) for (pk,) in cursor.fetchall()}
+
+
+@functools.cache
+def _insert_postgresql() -> str:
+    user = Notification._meta.get_field("user").db_type(connection)
+    return _INSERT.format(copies=_COPIES_POSTGRESQL.format(user=user))
 
 
 # --- Retention ---
