@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import resource
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -102,6 +104,9 @@ class Arena:
     """The services, for as many sites as are wanted; each site has a fresh database."""
 
     def __init__(self) -> None:
+        # A socket is a descriptor here and one in its server, which inherits the limit.
+        _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self.directory = Path(tempfile.mkdtemp(prefix="usher-benchmarks-"))
         self.postgres = Postgres()
         self.valkey = Valkey()
@@ -131,3 +136,4 @@ class Arena:
     def __exit__(self, *exc: object) -> None:
         self.valkey.stop()
         self.postgres.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
