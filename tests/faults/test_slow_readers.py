@@ -52,7 +52,7 @@ async def measured(site: Ground, people: list[Pass], sockets: list[Client], name
     began = await tell(site.stack, people, rounds=rounds, rate=RATE, size=KIB, name=name)
     last = list(began)[-1]
     with contextlib.suppress(AssertionError):  # that is for the checker to say
-        await until(lambda: all(socket.frames[-1].get("title") == last for socket in sockets), "last round", 10)
+        await until(lambda: all(socket.frames[-1].get("title") == last for socket in sockets), "last round", 5)
     return percentile(latencies(sockets, began), 0.99)
 
 
