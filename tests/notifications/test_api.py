@@ -94,7 +94,7 @@ def test_a_savepoint_that_is_rolled_back_takes_only_its_own(ann, told):
 
 def test_a_publisher_that_died_after_its_commit_is_finished_by_somebody_else(ann, told, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(api, "_number", lambda rows: None)  # what a kill between commit and number leaves behind
+        patched.setattr(api, "_number", lambda *what: None)  # what a kill between commit and number leaves behind
         lost = api.notify(ann, title="first")
     assert lost.seq is None
     # The next call of the same thread does not overtake it.
@@ -105,7 +105,7 @@ def test_a_publisher_that_died_after_its_commit_is_finished_by_somebody_else(ann
 
 def test_the_sync_numbers_what_nobody_else_does(ann, told, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(api, "_number", lambda rows: None)
+        patched.setattr(api, "_number", lambda *what: None)
         api.notify(ann, title="first")
     now = timezone.now()
     _positions, late = api.store.look([], unnumbered_before=now - timedelta(seconds=1))

@@ -72,7 +72,7 @@ def test_nobody_elses(page, people):
 def test_what_has_expired_or_has_no_number_is_not_shown(page, ann, monkeypatch):
     api.notify(ann, title="gone", expires_at=timezone.now() - timedelta(seconds=1))
     with monkeypatch.context() as patched:
-        patched.setattr(api, "_number", lambda rows: None)
+        patched.setattr(api, "_number", lambda *what: None)
         api.notify(ann, title="unnumbered")
     assert titles(page()) == []
 

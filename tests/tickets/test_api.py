@@ -57,7 +57,7 @@ async def test_a_database_that_fails_is_unavailable(monkeypatch, user):
         raise OperationalError("server closed the connection")
 
     monkeypatch.setattr(Ticket.objects, "filter", fail)
-    with pytest.raises(api.Unavailable, match="redeem.*: OperationalError"):
+    with pytest.raises(api.Unavailable, match=r"redeem.*: OperationalError"):
         await api.aredeem("A" * 43, address=None)
     with pytest.raises(api.Unavailable):
         await api.arevoke(user_id=user.pk)

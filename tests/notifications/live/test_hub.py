@@ -305,7 +305,7 @@ async def test_the_sync_numbers_what_a_dead_publisher_left(ann, eager_hub, monke
     socket = FakeSocket(ann.pk)
     await join(eager_hub, socket)
     with monkeypatch.context() as patched:
-        patched.setattr(api, "_number", lambda rows: None)
+        patched.setattr(api, "_number", lambda *what: None)
         await api.anotify(ann, title="left behind")
     announcement = await socket.hears(Connection.announced)
     assert (announcement.seq, announcement.event.title) == (1, "left behind")
