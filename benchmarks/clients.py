@@ -24,6 +24,8 @@ class Dialect:
 
     request: Callable[[str, str], bytes]
     """(host, credential) -> the opening handshake."""
+    credentials: str
+    """What to call `benchmarks.backstage` for."""
     ack: bytes = b'{"type":"ack","seq":%d}'
     welcome: bytes = b""
     """In the first frame that says that the client is in; empty: the handshake itself says it."""
@@ -50,14 +52,18 @@ def _socketio(host: str, key: str) -> bytes:
 
 
 DIALECTS = {
-    "usher": Dialect(_usher, welcome=b'"welcome"'),
-    "plain": Dialect(_cookie),
-    "jwt": Dialect(_token),
+    "usher": Dialect(_usher, "tickets", welcome=b'"welcome"'),
+    "plain": Dialect(_cookie, "cookies"),
+    "jwt": Dialect(_token, "tokens"),
     # Engine.IO 4 in front (0 open, 2 ping, 3 pong, 4 message), Socket.IO 5 behind it (0 connect, 2 event).
     "socket.io": Dialect(
-        _socketio, welcome=b'40{"sid"', ack=b'42["ack",{"seq":%d}]', replies={b"0{": b"40", b"2": b"3"}
+        _socketio, "cookies", welcome=b'40{"sid"', ack=b'42["ack",{"seq":%d}]', replies={b"0{": b"40", b"2": b"3"}
     ),
 }
+
+
+class ComeBack(ConnectionError):
+    """The server cannot let it in now, and says so."""
 
 
 class Client(asyncio.Protocol):
@@ -162,7 +168,7 @@ class Client(asyncio.Protocol):
         self.unacked += 1
         if self.unacked >= ACK_EVERY:
             self.ack()
-        elif self._timer is None:
+        elif self._timer is None and not self._swarm.busy:
             self._timer = self._swarm.loop.call_later(ACK_SECONDS, self.ack)
 
     def ack(self) -> None:
@@ -189,7 +195,8 @@ class Client(asyncio.Protocol):
     def over(self, why: str) -> None:
         self.closed = self.closed or why
         if not self._ready.done():
-            self._ready.set_exception(ConnectionError(self.closed))
+            later = '"reconnect":true' in self.closed
+            self._ready.set_exception((ComeBack if later else ConnectionError)(self.closed))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:

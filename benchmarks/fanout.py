@@ -24,8 +24,6 @@ from benchmarks.profiling import Profiler
 from benchmarks.servers import Server
 from benchmarks.swarm import Swarm
 
-CREDENTIALS = {"usher": "tickets", "plain": "cookies", "socket.io": "cookies"}
-
 
 @dataclass(frozen=True)
 class Fanout:
@@ -61,23 +59,21 @@ class Contender:
         self._people = people
         self.server = await self.site.server(self.wanted.server, self.side)
         self.swarm = Swarm(DIALECTS[self.side], port=self.server.port)
-        owners = people * self.wanted.sockets if len(people) == 1 else people
-        await self.swarm.connect(await self.site.backstage.call(CREDENTIALS[self.side], user_ids=owners))
+        await self.site.let_in(self.swarm, people * self.wanted.sockets if len(people) == 1 else people)
 
     async def repeat(self, rounds: int) -> Sample:
         """
         Publish `rounds` notifications to each socket and see how much CPU the server needs until all frames were
         delivered and all acks taken.
         """
-        spread = self.wanted.acks == "busy"
-        self.swarm.reset(spread=spread)
+        self.swarm.reset(busy=self.wanted.acks == "busy")
         await self.server.quiet()
         started, before = self.swarm.loop.time(), self.server.cpu()
         receiving = asyncio.create_task(self.swarm.receive(rounds, timeout=600))
         await self._publish(rounds)
         await receiving
         wall = self.swarm.loop.time() - started
-        if not spread:
+        if not self.swarm.busy:
             await self.swarm.all_acked()
         await self.server.quiet()
         sample = Sample(

@@ -19,7 +19,6 @@ from benchmarks.profiling import Profiler
 from benchmarks.servers import Server
 from benchmarks.swarm import Swarm
 
-CREDENTIALS = {"usher": "tickets", "plain": "cookies", "jwt": "tokens", "socket.io": "cookies"}
 NAMES = {
     "usher": "usher: ticket",
     "plain": "plain: session cookie",
@@ -43,8 +42,8 @@ class Contender:
     async def repeat(self, handshakes: int) -> Sample:
         """So many handshakes, some at a time, each closed as soon as it is in."""
         owners = [self.people[number % len(self.people)] for number in range(handshakes)]
-        waiting = await self.site.backstage.call(CREDENTIALS[self.side], user_ids=owners)
         swarm = Swarm(DIALECTS[self.side], port=self.server.port)
+        waiting = await self.site.backstage.call(swarm.dialect.credentials, user_ids=owners)
 
         async def work() -> None:
             while waiting:

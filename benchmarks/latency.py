@@ -17,7 +17,6 @@ import uvloop
 
 from benchmarks.arena import Arena, Backstage
 from benchmarks.clients import DIALECTS
-from benchmarks.fanout import CREDENTIALS
 from benchmarks.measuring import number, percentile, table
 from benchmarks.swarm import Lost, Swarm
 
@@ -49,7 +48,7 @@ async def steady(
         people = await site.backstage.call("people", count=PEOPLE)
         process = await site.server(server, side)
         swarm = Swarm(DIALECTS[side], port=process.port)
-        await swarm.connect(await site.backstage.call(CREDENTIALS[side], user_ids=people))
+        await site.let_in(swarm, people)
         await site.backstage.call("settle")
         publishers = [await Backstage.start(site.env) for _ in range(-(-rate // A_PUBLISHER))]
         try:

@@ -13,7 +13,6 @@ import uvloop
 
 from benchmarks.arena import Arena, Site
 from benchmarks.clients import DIALECTS
-from benchmarks.fanout import CREDENTIALS
 from benchmarks.measuring import number, table
 from benchmarks.swarm import Swarm
 
@@ -25,13 +24,12 @@ SETTLE_SECONDS = 5
 async def of_a_socket(site: Site, server: str, side: str, sockets: int) -> float:
     """KiB of resident memory that each of so many idle sockets adds."""
     people = await site.backstage.call("people", count=WARM + sockets)
-    credentials = await site.backstage.call(CREDENTIALS[side], user_ids=people)
     process = await site.server(server, side)
     swarm = Swarm(DIALECTS[side], port=process.port)
-    await swarm.connect(credentials[:WARM])
+    await site.let_in(swarm, people[:WARM])
     await asyncio.sleep(SETTLE_SECONDS)
     before = process.memory()
-    await swarm.connect(credentials[WARM:])
+    await site.let_in(swarm, people[WARM:])
     await asyncio.sleep(SETTLE_SECONDS)
     grown = process.memory() - before
     swarm.check(0)

@@ -17,7 +17,6 @@ import uvloop
 
 from benchmarks.arena import LIMITS_LIFTED, Arena
 from benchmarks.clients import DIALECTS, Client
-from benchmarks.fanout import CREDENTIALS
 from benchmarks.measuring import number, table
 from benchmarks.swarm import Swarm
 
@@ -68,7 +67,7 @@ async def recover(arena: Arena, *, clients: int, server: str = "uvicorn", side: 
     async with arena.site("redis", without=LIMITS_LIFTED) as site:
         people = await site.backstage.call("people", count=clients)
         tries = TRIES if side == "usher" else 1
-        lists = [await site.backstage.call(CREDENTIALS[side], user_ids=people) for _ in range(tries)]
+        lists = [await site.backstage.call(DIALECTS[side].credentials, user_ids=people) for _ in range(tries)]
         credentials = [[each[place] for each in lists] * (TRIES // tries) for place in range(clients)]
         process = await site.server(server, side)
         swarm = Swarm(DIALECTS[side], port=process.port)

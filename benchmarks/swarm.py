@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from benchmarks.clients import ACK_EVERY, Client, Dialect
+from benchmarks.clients import ACK_EVERY, Client, ComeBack, Dialect
 
 
 class Lost(Exception):
@@ -19,6 +19,7 @@ class Swarm:
         self.clients: list[Client] = []
         self.acked = 0
         """Ack frames sent since `reset`."""
+        self.busy = False
         self.on_frame: Callable[[bytes], None] | None = None
         self._port = port
         self._received = 0
@@ -26,15 +27,21 @@ class Swarm:
         self._enough: asyncio.Future[None] | None = None
         self._failed: list[str] = []
 
-    async def connect(self, credentials: Sequence[str], *, at_once: int = 50) -> None:
-        """One more client for each credential; returns when the server has let all of them in."""
-        waiting = list(reversed(credentials))
+    async def connect(self, credentials: Sequence[str], *, at_once: int = 20) -> list[int]:
+        """One more client for each credential. Returns the places of those that the server told to come back later."""
+        waiting = list(reversed(list(enumerate(credentials))))
+        refused = []
 
         async def work() -> None:
             while waiting:
-                self.clients.append(await self.one(waiting.pop()))
+                place, credential = waiting.pop()
+                try:
+                    self.clients.append(await self.one(credential))
+                except ComeBack:
+                    refused.append(place)
 
         await asyncio.gather(*(work() for _ in range(at_once)))
+        return refused
 
     async def one(self, credential: str, *, address: str | None = None) -> Client:
         """A client (from an own address of this machine, if told) that is let in, and not yet among `clients`."""
@@ -45,18 +52,19 @@ class Swarm:
         await asyncio.wait_for(client.ready(), 60)
         return client
 
-    def reset(self, *, spread: bool = False) -> None:
+    def reset(self, *, busy: bool = False) -> None:
         """
         Count from here.
 
-        `spread`: as if all clients had been told things before, each a different number of them, so that each
-        notification makes one client in 32 ack; else nothing is owed at the start.
+        `busy`: as in a stream that never rests. All clients were told things before, each a different number of them,
+        so that each notification makes one client in 32 ack, and none because its time is up. Else nothing is owed.
         """
         self.flush()
+        self.busy = busy
         self.acked = self._received = 0
         for place, client in enumerate(self.clients):
             client.received = 0
-            client.unacked = place % ACK_EVERY if spread else 0
+            client.unacked = place % ACK_EVERY if busy else 0
 
     def told(self, client: Client, payload: bytes) -> None:
         self._received += 1

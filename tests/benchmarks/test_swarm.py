@@ -103,11 +103,11 @@ async def test_fewer_are_acked_when_their_time_is_up(server, swarm, monkeypatch)
     assert server.heard == ['{"type":"ack","seq":7}'] * 4
 
 
-async def test_spread_acks_come_from_one_client_in_thirty_two(server):
+async def test_acks_of_a_busy_stream_come_from_one_client_in_thirty_two(server):
     swarm = Swarm(PLAIN, port=server.port)
     await swarm.connect(["x"] * 64)
     for _ in range(3):
-        swarm.reset(spread=True)
+        swarm.reset(busy=True)
         await server.tell(1)
         await swarm.receive(1, timeout=10)
         assert swarm.acked == 2
@@ -127,8 +127,8 @@ async def test_a_client_that_was_never_let_in_is_not_among_them(server):
     async with asyncio.timeout(5):
         while not server.sockets:
             await asyncio.sleep(0.01)
-    await server.sockets[0].send('{"type":"bye","code":4413}')
+    await server.sockets[0].send('{"type":"bye","code":4413,"reconnect":true}')
     await server.sockets[0].close()
-    with pytest.raises(ConnectionError, match='"code":4413'):
+    with pytest.raises(clients.ComeBack, match='"code":4413'):
         await coming
     swarm.check(0)
