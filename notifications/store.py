@@ -33,9 +33,8 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Greatest
 
-from tickets.api import SESSION_COLUMNS, SessionState, session_sql, session_state
+from tickets.api import SESSION_COLUMNS, SessionState, prepared_cursor, session_sql, session_state
 
-from . import prepared
 from .models import Notification, Stream, new_epoch
 from .wire import vocabulary
 from .wire.doorbell import stream_of
@@ -115,7 +114,7 @@ def sequence(user_ids: Collection[Any]) -> list[Numbered]:
 def _sequence_postgresql(keys: list[Any]) -> list[Numbered]:
     # One is said apart: PostgreSQL keeps no plan of a list, since it takes one made for a short list to be better.
     among, people = ("= %s", keys[0]) if len(keys) == 1 else ("= ANY(%s)", keys)
-    with prepared.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_NUMBER_POSTGRESQL.format(among=among), [people, new_epoch()])
         return [Numbered(*row) for row in cursor.fetchall()]
 
@@ -254,7 +253,7 @@ def _opening_sql() -> str:
 def _read_opening(sql: str, user_id: Any, now: datetime, *session: Any) -> Any:
     key = _database_key(user_id)
     parameters = [key, connection.ops.adapt_datetimefield_value(now), *session, key]
-    with prepared.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(sql, parameters)
         row = cursor.fetchone()
         if row is None:
@@ -488,7 +487,7 @@ def _insert(said: Notification, copies: Sequence[Copy]) -> set[UUID]:
         sql = _INSERT.format(copies=_COPIES_SQLITE.format(rows=", ".join(["(%s, %s, %s)"] * len(copies))))
         for copy, key in zip(copies, keys, strict=True):
             values += [_PK.get_db_prep_value(copy.id, database), key, copy.dedup]
-    with prepared.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(sql, values)
         return {_PK.to_python(pk) for (pk,) in cursor.fetchall()}
 

@@ -122,7 +122,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"].setdefault("OPTIONS", {})
-    # PostgreSQL plans what is said at every notification once a connection (see notifications/prepared.py). Behind a
+    # PostgreSQL plans what is said all the time once a connection (see tickets/prepared.py). Behind a
     # pooler that cannot keep prepared statements: DATABASE_URL=…?prepare_threshold=off
     prepare_threshold = DATABASES["default"]["OPTIONS"].get("prepare_threshold", 5)
     # A connection that broke while it was in the pool (a restarted server) is replaced before it is handed out.

@@ -28,6 +28,7 @@ from tickets.grants import (
     Unavailable,
 )
 from tickets.issuing import issue, revoke
+from tickets.prepared import cursor as prepared_cursor
 from tickets.redeeming import redeem
 from tickets.sessions import (
     SESSION_COLUMNS,
@@ -69,6 +70,7 @@ __all__ = [
     "issue",
     "kept_network",
     "open_session",
+    "prepared_cursor",
     "redeem",
     "revoke",
     "session_sql",

@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.utils import timezone
 
-from tickets import audit, minting, network
+from tickets import audit, minting, network, prepared
 from tickets.conf import conf
 from tickets.grants import Grant, Purpose, Refusal, TicketRefused
 from tickets.models import LoginSession, Ticket
@@ -65,7 +65,7 @@ class _Spent:
 def _spend(digest: str, purposes: Iterable[Purpose], now: datetime) -> _Spent | None:
     allowed = [purpose.value for purpose in purposes]
     moment = connection.ops.adapt_datetimefield_value(now)
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(_statement(len(allowed)), [moment, digest, moment, *allowed])
         row = cursor.fetchone()
     return _Spent(*reader(_columns())(row)) if row else None

@@ -1,4 +1,4 @@
-"""A cursor for the few statements that are said at every notification.
+"""A cursor for the few statements that are said at every handshake and at every notification.
 
 PostgreSQL takes longer to read and plan them than to do them. Where the site allows prepared statements (the option
 `prepare_threshold` of its database, see Django's `OPTIONS`), each is planned once a connection; this was seen to more

@@ -4,7 +4,7 @@ import pytest
 from django.db import DatabaseError, connection
 from django.test.utils import CaptureQueriesContext
 
-from notifications import prepared
+from tickets import prepared
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
 
