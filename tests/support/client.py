@@ -163,6 +163,7 @@ class Client:
         headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
         path: str = "/ws/",
         auto_ack: bool = True,
+        open_timeout: float = 15,
     ) -> Self:
         """Shake hands. `subprotocols` replaces everything offered; a refused handshake raises Refused."""
         query = {name: value for name, value in (("since", since),) if value is not None}
@@ -185,7 +186,7 @@ class Client:
                 compression=None,
                 proxy=None,
                 ping_interval=None,
-                open_timeout=15,
+                open_timeout=open_timeout,
                 close_timeout=2,
                 max_size=None,
                 max_queue=None,

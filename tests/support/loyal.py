@@ -30,6 +30,8 @@ from tests.support.passes import Pass
 FIRST, LONGEST = 0.25, 2.0
 """The back-off: anything up to a limit that doubles with each failure."""
 
+LONGEST_ATTEMPT = 15.0
+
 FAILURES = (OSError, TimeoutError, AssertionError, Refused, InvalidHandshake, EOFError, httpx.HTTPError)
 
 
@@ -59,6 +61,7 @@ class Loyal:
         self.gave_up: int | None = None
         """The close code after which it stays away."""
         self._life: asyncio.Task[None] | None = None
+        self._failures = 0
 
     def start(self) -> None:
         self._life = asyncio.create_task(self._live())
@@ -100,29 +103,28 @@ class Loyal:
     # --- Inside ---
 
     async def _live(self) -> None:
-        failures = 0
         while self.gave_up is None:
             came = False
             with contextlib.suppress(*FAILURES):
                 came = await self._come()
             if came:
-                failures = 0
+                self._failures = 0
                 wait = await self._stay(self.sockets[-1])
             else:
                 wait = 0.0
             wait = max(wait, self.retry_after.pop() if self.retry_after and not came else 0.0)
-            await asyncio.sleep(wait + random.uniform(0, min(LONGEST, FIRST * 2**failures)))
-            failures += not came
+            await asyncio.sleep(wait + random.uniform(0, min(LONGEST, FIRST * 2**self._failures)))
+            self._failures += not came
 
     async def _come(self) -> bool:
         """Whether it was welcome."""
+        # Whoever loses patience as fast again and again only adds to what a slow site has to do.
+        patience = min(LONGEST_ATTEMPT, self.patience * (1 + self._failures))
         try:
-            async with asyncio.timeout(self.patience):
-                ticket = await self._ticket()
+            ticket = await self._ticket(patience)
             if ticket is None:
                 return False
-            async with asyncio.timeout(self.patience):
-                socket = await Client.open(self.site, ticket=ticket, since=self.position)
+            socket = await Client.open(self.site, ticket=ticket, since=self.position, open_timeout=patience)
         except Refused as refused:
             self.answers[refused.status] += 1
             raise
@@ -131,16 +133,16 @@ class Loyal:
             raise
         self.sockets.append(socket)
         try:
-            await socket.expect("welcome", timeout=2 * self.patience)
+            await socket.expect("welcome", timeout=2 * patience)
         except AssertionError:
             self._hear_goodbye(socket)
             await _cut(socket)
             return False
         return True
 
-    async def _ticket(self) -> str | None:
+    async def _ticket(self, patience: float) -> str | None:
         headers = {"Authorization": f"Bearer {self.someone.access}"}
-        answer = await http().post(f"{self.site.http}/api/tickets/", headers=headers, timeout=self.patience)
+        answer = await http().post(f"{self.site.http}/api/tickets/", headers=headers, timeout=patience)
         self.answers[answer.status_code] += 1
         if answer.status_code == 201:
             return str(answer.json()["ticket"])
