@@ -34,8 +34,8 @@ class Trial:
     ground: Ground
     wire: Wire
     clients: list[Loyal]
-    faults: list[tuple[str, float, float]] = field(default_factory=list)
-    """(name, when it began, when it ended)"""
+    faults: list[tuple[str, float, float, float]] = field(default_factory=list)
+    """(name, when it began, when it ended, until when what was published is held against it)"""
 
 
 # The faults: each harms, lasts and is mended --------------------------------------------------------------------------
@@ -146,11 +146,13 @@ async def go_through(trial: Trial, faults: tuple[Fault, ...], *, enough: int) ->
     for fault in faults:
         began = time.monotonic()
         await fault(trial)
-        trial.faults.append((fault.__name__, began, time.monotonic()))
+        ended = time.monotonic()
         already = publisher.said
         with contextlib.suppress(AssertionError):  # that is for the checker to say
             await all_welcomed(trial.clients, timeout=30)
             await until(lambda already=already: publisher.said >= already + 30, "word of the publisher", 30)
+        trial.faults.append((fault.__name__, began, ended, time.monotonic()))
+        await asyncio.sleep(size(1.0, BACK_WITHIN))  # what was just published must not be the next fault's prey
     await until(lambda: publisher.said >= enough, f"{enough} calls", 600)
     return await asyncio.to_thread(publisher.stop)
 
@@ -202,9 +204,8 @@ def check_times(trial: Trial, told: list[dict], log: list[tuple[Published, str]]
         if frame["id"] in published
     ]
     late = []
-    nexts = [start for _, start, _ in trial.faults[1:]] + [inf]
-    for (name, start, end), following in zip(trial.faults, nexts, strict=True):
-        around = [(at, heard) for at, heard in arrivals if start <= at < following]
+    for name, start, end, over in trial.faults:
+        around = [(at, heard) for at, heard in arrivals if start <= at < over]
         after = max((heard - max(at, end) for at, heard in around), default=inf)
         during = max((heard - at for at, heard in around), default=inf)
         show(name, lasted=end - start, back_after=after, longest_way=during)
