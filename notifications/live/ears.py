@@ -22,7 +22,7 @@ from typing import Any
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from ..redis_layer import RedisLayer, is_ours
-from .subscription import Subscription
+from .subscription import Subscription, together
 
 logger = logging.getLogger("notifications.hub")
 
@@ -158,9 +158,7 @@ class RedisEars(Ears):
         return self._subscription(group).has(group)
 
     async def listen(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            for subscription in self._subscriptions:
-                tasks.create_task(subscription.listen(), name="usher-hub-subscription")
+        await together(*(subscription.listen() for subscription in self._subscriptions))
 
     def _subscription(self, group: str) -> "Subscription":
         return self._subscriptions[self._layer.server(group)]

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from itertools import islice
 from math import inf
 from typing import Any
@@ -82,9 +82,9 @@ class Subscription:
         while True:
             try:
                 await self._stay()
-            except* Exception as errors:  # noqa: BLE001 (whatever ended it, there must be another)
+            except Exception as error:  # noqa: BLE001 (whatever ended it, there must be another)
                 if self.ok:
-                    logger.warning("Redis is not heard (%s).", _first(errors))
+                    logger.warning("Redis is not heard (%s: %s).", type(error).__name__, error)
                 self.ok = False
             finally:
                 self._asked.clear()
@@ -95,10 +95,7 @@ class Subscription:
         async with contextlib.AsyncExitStack() as stack:
             ear = await stack.enter_async_context(_connected(self._layer, self._server))
             voice = await stack.enter_async_context(_connected(self._layer, self._server))
-            tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            tasks.create_task(self._read(ear))
-            tasks.create_task(self._ask(ear))
-            tasks.create_task(self._probe(voice))
+            await together(self._read(ear), self._ask(ear), self._probe(voice))
 
     async def _read(self, ear: Any) -> None:
         while True:
@@ -184,8 +181,19 @@ def _portions(groups: set[str]) -> Iterator[list[str]]:
         yield some
 
 
-def _first(errors: BaseExceptionGroup[BaseException]) -> str:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+async def together(*works: Coroutine[Any, Any, None]) -> None:
+    """
+    Run works that never end until one of them fails, with its error, or until cancelled.
+
+    Not by a task group: one that is cancelled while one of its tasks fails raises the failure and forgets that it was
+    cancelled (until Python 3.13). Whoever catches that to try again would never end.
+    """
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,6 +1,7 @@
 """The statements of the store that are written by hand because every handshake, or every moment, asks them."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -60,28 +61,29 @@ def test_an_opening_counts_as_a_list_does(people, now):
     assert (opening.unread, opening.unseen) == store.counts(ann.pk, now=now) == (5, 3)
 
 
-def test_a_session_is_read_after_the_stream_in_the_same_job(ann, now, monkeypatch):
-    """A session that ends in between is seen to have ended: were it read first, nothing would ever tell."""
+def test_a_connection_opens_with_one_statement_as_of_one_moment(ann, now, django_assert_num_queries):
+    """A session that ends later ends under a newer fence than the one that was read: by then somebody is told."""
     session_id = tickets.open_session(ann, method="test", now=now)
     position = raised(ann)
-    real = store.opening
-
-    def opening(*args, **kwargs):
-        read = real(*args, **kwargs)
-        tickets.end_session(session_id)  # raises the fence after `read`
-        return read
-
-    monkeypatch.setattr(store, "opening", opening)
-    read, session = store.open_for(ann.pk, session_id, now=now)
-    assert (read.position, session.alive) == (position, False)
+    with django_assert_num_queries(1):
+        opening, session = store.open_for(ann.pk, session_id, now=now)
+    assert (opening.position, session.session_id, session.alive) == (position, session_id, True)
+    tickets.end_session(session_id)
+    opening, session = store.open_for(ann.pk, session_id, now=now)
+    assert (opening.position.fence, session.alive) == (position.fence + 1, False)
 
 
-def test_a_connection_opens_with_two_statements(ann, now, django_assert_num_queries):
-    session_id = tickets.open_session(ann, method="test", now=now)
-    store.ensure_stream(ann.pk)
-    with django_assert_num_queries(2):
-        _opening, session = store.open_for(ann.pk, session_id, now=now)
-    assert (session.session_id, session.alive) == (session_id, True)
+@pytest.mark.parametrize("case", ["ended", "expired", "inactive", "missing"])
+def test_a_session_is_judged_as_everywhere_else(ann, now, case):
+    session_id = uuid4() if case == "missing" else tickets.open_session(ann, method="test", now=now)
+    if case == "ended":
+        tickets.end_session(session_id)
+    if case == "inactive":
+        get_user_model().objects.filter(pk=ann.pk).update(is_active=False)
+    later = now + timedelta(days=31) if case == "expired" else now
+    _opening, session = store.open_for(ann.pk, session_id, now=later)
+    assert not session.alive
+    assert session == tickets.check_sessions([session_id], now=later)[session_id]
 
 
 # --- look, positions ---

@@ -172,3 +172,21 @@ async def test_cancelling_it_closes_its_connections(layer, own_valkey, heard):
         while len(client.client_list()) > 1:
             await asyncio.sleep(0.01)
     client.close()
+
+
+async def test_it_ends_when_it_is_told_to_even_if_something_fails_at_that_moment(subscription, monkeypatch):
+    """As a connection may, that is closed under its reader's hands."""
+
+    async def fail_when_cancelled(self, ear):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectionError from None
+
+    monkeypatch.setattr(Subscription, "_read", fail_when_cancelled)
+    task = asyncio.create_task(subscription.listen())
+    await until(lambda: subscription._asked)
+    task.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()

@@ -1,4 +1,6 @@
+import contextlib
 import io
+import os
 import re
 import signal
 import sqlite3
@@ -168,9 +170,11 @@ def test_a_real_interrupt_of_a_real_command(stacks):
     stack.manage("shell", "-c", f"from django.contrib.auth import get_user_model; {many}")
     arguments = ["manage.py", "notify", "--all", "--title=Hello"]
     log = stack.log_path("notify")
-    process = Process([sys.executable, *arguments], log_path=log, env=stack.env, stop_signal=signal.SIGINT)
-    wait_until(lambda: _count(stack) > 0, timeout=60, what="first batch")
-    assert process.stop() == 130
+    process = Process([sys.executable, *arguments], log_path=log, env=stack.env)
+    with _held(stack):  # the command waits for the database until it has been interrupted
+        os.kill(process.pid, signal.SIGINT)
+    wait_until(lambda: process.returncode is not None, timeout=30, what="end")
+    assert process.returncode == 130
     said = log.read_text()
     told, key = re.search(r"([\d,]+) people were told, and perhaps .* (--idempotency-key=\w+)", said).groups()
     told, stands = int(told.replace(",", "")), _count(stack)
@@ -178,6 +182,24 @@ def test_a_real_interrupt_of_a_real_command(stacks):
     assert "Traceback" not in said
     assert stack.manage("notify", "--all", "--title=Hello", key).endswith(f"{stands:,} had been told before.\n")
     assert _count(stack) == 20_004
+
+
+@contextlib.contextmanager
+def _held(stack):
+    """Hold the database, from some time after the first batch was committed."""
+    path = stack.env["DATABASE_URL"].removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=20)) as database:
+
+        def hold():
+            database.execute("BEGIN IMMEDIATE")
+            told = database.execute("SELECT count(*) FROM notifications_notification").fetchone()[0]
+            if not told:
+                database.execute("ROLLBACK")
+            return told
+
+        wait_until(hold, timeout=60, what="first batch", every=0.005)
+        yield
+        database.execute("ROLLBACK")
 
 
 def _count(stack):
