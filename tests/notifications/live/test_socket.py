@@ -140,6 +140,80 @@ async def test_frames_leave_in_order_and_one_at_a_time(socket, server, ticket):
     assert [frame["type"] for frame in server.frames] == ["error"] * 20 + ["bye"]
 
 
+async def test_a_frame_that_the_server_takes_at_once_costs_no_task(socket, server, ticket):
+    socket.connect(ticket=ticket, since=None)
+    await server.says("welcome")
+    tasks = asyncio.all_tasks()
+    socket.receive('{"type":"ping","ref":"1"}')
+    assert server.frames[-1] == {"type": "pong", "ref": "1"}, "said before `receive` returned"
+    assert asyncio.all_tasks() == tasks
+
+
+async def test_a_frame_that_has_to_wait_is_followed_by_the_others_in_order(socket, server, ticket):
+    socket.connect(ticket=ticket, since=None)
+    await server.says("welcome")
+    server.open.clear()
+    for number in range(5):
+        socket.receive(f'{{"type":"ping","ref":"{number}"}}')
+    assert [frame["type"] for frame in server.frames] == ["welcome"]
+    server.open.set()
+    async with asyncio.timeout(5):
+        while len(server.frames) < 6:
+            await asyncio.sleep(0)
+    socket.receive('{"type":"ping","ref":"5"}')
+    assert [frame["ref"] for frame in server.frames[1:]] == ["0", "1", "2", "3", "4", "5"]
+
+
+async def test_a_server_whose_send_is_no_coroutine(hub):
+    """As a wrapper of somebody else's may have it."""
+    sent = []
+
+    def send(message):
+        sent.append(message["type"])
+        return asyncio.sleep(0) if len(sent) % 2 else asyncio.ensure_future(asyncio.sleep(0))
+
+    socket = Socket(hub=hub, codec=NativeCodec(), send=send, address=None)
+    for _ in range(4):
+        socket.receive('{"type":"ping"}')
+    async with asyncio.timeout(5):
+        while len(sent) < 4:
+            await asyncio.sleep(0)
+    socket.release(None)
+
+
+async def test_a_peer_that_reads_nothing_cannot_pile_up_answers(socket, server, ticket, monkeypatch):
+    monkeypatch.setattr(socket_module, "OUTBOX", 10)
+    socket.connect(ticket=ticket, since=None)
+    await server.says("welcome")
+    server.open.clear()
+    for _ in range(30):
+        socket.receive('{"type":"ping"}')
+    assert socket.connection.code is CloseCode.TOO_SLOW
+    assert len(socket._outbox) <= 10
+    server.open.set()
+    assert await server.closes() == 4409
+
+
+async def test_last_words_that_nobody_reads_are_cut_short(hub, monkeypatch):
+    monkeypatch.setattr(socket_module, "CLOSE_SECONDS", 0.05)
+    taken = []
+
+    async def stalled(message):
+        if message["type"] == "websocket.send":
+            await asyncio.Event().wait()
+        taken.append(message)
+
+    socket = Socket(hub=hub, codec=NativeCodec(), send=stalled, address=None)
+    socket.receive('{"type":"ping"}')
+    socket.reject(CloseCode.TOO_SLOW)
+    async with asyncio.timeout(5):
+        while not taken:
+            await asyncio.sleep(0.01)
+    assert taken == [{"type": "websocket.close", "code": 4409, "reason": ""}]
+    socket.release(1006)
+    assert socket._flushing is None
+
+
 async def test_a_server_that_has_lost_the_peer_harms_nobody(hub, ann):
     async def gone(message):
         raise ConnectionResetError
