@@ -134,7 +134,7 @@ class Subscription:
                 self._asked.difference_update(some)
             self._under_way.update(some)
             async with asyncio.timeout(PATIENCE):
-                await ear.send_command(command, *map(self._layer.channel, some))
+                await _say(ear, command, *map(self._layer.channel, some))
 
     async def _probe(self, voice: Any) -> None:
         while True:
@@ -150,7 +150,7 @@ class Subscription:
         self._probe_heard.clear()
         probe = self._layer.serialize(pack(Probe(fanout.ORIGIN, self._probes)))
         while not self._probe_heard.is_set():  # again, if it was published before the server had subscribed us
-            await voice.send_command(b"PUBLISH", self._layer.channel(self._probe_group), probe)
+            await _say(voice, b"PUBLISH", self._layer.channel(self._probe_group), probe)
             hearers = await voice.read_response()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if hearers else 0.02):
@@ -169,10 +169,26 @@ async def _connected(layer: RedisLayer, server: int) -> Any:
     try:
         async with asyncio.timeout(PATIENCE):
             await connection.connect()
+            _heed_cancellation()
         yield connection
     finally:
         # Not waiting for the other side, which may hang.
         await connection.disconnect(nowait=True)
+
+
+async def _say(connection: Any, *command: Any) -> None:
+    await connection.send_command(*command)
+    _heed_cancellation()
+
+
+def _heed_cancellation() -> None:
+    """
+    Raise what redis-py swallowed: it sends inside `asyncio.wait_for`, which before Python 3.12 forgets a cancellation
+    that comes in the moment the sending is done. Whoever waits for this task to end would wait for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _portions(groups: set[str]) -> Iterator[list[str]]:

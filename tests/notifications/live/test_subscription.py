@@ -190,3 +190,16 @@ async def test_it_ends_when_it_is_told_to_even_if_something_fails_at_that_moment
     async with asyncio.timeout(5):
         await asyncio.gather(task, return_exceptions=True)
     assert task.cancelled()
+
+
+async def test_it_ends_whenever_it_is_told_to(layer):
+    """At each of the first steps it takes: redis-py was seen to swallow a cancellation at some of them."""
+    for steps in range(300):
+        subscription = Subscription(layer, 0, Heard(), lambda group: None)
+        subscription.want("a")
+        task = asyncio.create_task(subscription.listen())
+        for _ in range(steps // 5):
+            await asyncio.sleep(0)
+        task.cancel()
+        _done, running = await asyncio.wait([task], timeout=5)
+        assert not running, f"still running after {steps} steps"
