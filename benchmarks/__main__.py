@@ -122,7 +122,7 @@ class Run:
             rows.append(latency.row(f"uvicorn, usher, {rate}/s", found))
             for share, limit in (("p50", 3), ("p99", 25)):
                 promises = [at_most(limit)] if rate == 500 else []
-                what = f"commit to frame at {found['rate']:.0f}/s, {share}"
+                what = f"commit to frame at {rate}/s, {share}"
                 self.results.append(Result(what, "ms", found[share], promises=promises))
         print(table(latency.HEAD, rows), flush=True)
 

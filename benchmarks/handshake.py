@@ -86,7 +86,7 @@ async def compare(
         return [Side(contender.side, contender.samples) for contender in contenders]
 
 
-HEAD = ["handshake", "µs CPU", "from", "to", "a second", "as usher"]
+HEAD = ["handshake", "µs CPU", "from", "to", "a second", "÷ usher"]
 
 
 def rows(server: str, sides: list[Side]) -> list[list[str]]:

@@ -35,7 +35,7 @@ async def compare(arena: Arena, *, calls: int, repetitions: int) -> dict[str, di
         }
 
 
-HEAD = ["a call", "µs", "µs CPU", "as usher (µs)", "as usher (CPU)"]
+HEAD = ["a call", "µs", "µs CPU", "÷ usher (µs)", "÷ usher (CPU)"]
 NAMES = {"usher": "notify()", "plain": "objects.create() + group_send"}
 
 

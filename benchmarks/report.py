@@ -46,7 +46,7 @@ def at_most(limit: float) -> Promise:
 BELOW_PLAIN = Promise("< plain", lambda found: found.plain is None or found.usher < found.plain)
 AS_SOCKETIO = Promise("≤ socket.io", lambda found: found.socketio is None or found.usher <= found.socketio)
 
-HEAD = ["", "Usher", "plain Channels", "as Usher", "socket.io"]
+HEAD = ["", "Usher", "plain Channels", "plain ÷ Usher", "socket.io"]
 
 
 def summary(results: Sequence[Result]) -> str:
@@ -72,7 +72,8 @@ def readme_block(results: Sequence[Result], *, machine: str) -> str:
     return (
         f"{START}\n{table(HEAD, [_cells(result) for result in results])}\n\n"
         "CPU of the server process unless the line says otherwise; medians of one run in which all sides took turns.\n"
-        f"{machine} Written by `make bench`; [benchmarks/](benchmarks/README.md) says how each is measured.\n{END}"
+        f"{machine}\n"
+        f"Written by `make bench`; [benchmarks/](benchmarks/README.md) says how each is measured.\n{END}"
     )
 
 
