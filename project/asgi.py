@@ -11,12 +11,12 @@ http = get_asgi_application()
 
 from notifications.live.lifespan import lifespan  # noqa: E402
 from notifications.live.routing import websocket_urlpatterns  # noqa: E402
-from project import daphne_handshake, uvicorn_closing  # noqa: E402
+from project import daphne_sockets, uvicorn_sockets  # noqa: E402
 from tickets.api import Door  # noqa: E402
 from tickets.concurrency import Concurrency  # noqa: E402
 
-daphne_handshake.install()
-uvicorn_closing.install()
+daphne_sockets.install()
+uvicorn_sockets.install()
 
 # The door is outermost: routers hand on copies of the scope, and a credential must be gone from the one that servers
 # log.

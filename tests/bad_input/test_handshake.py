@@ -243,7 +243,7 @@ async def test_an_offer_beyond_ascii_is_refused_by_the_server(site, beside, valu
 @pytest.mark.parametrize("server_kind", ["daphne"], indirect=True)
 async def test_what_daphne_would_trip_over_before_it_asks_the_application(make_site):
     """daphne 4.2.3 reads the offer as ASCII in `WebSocketProtocol.onConnect`, and takes `Daphne-Root-Path` from anybody
-    (the router then finds no route): without `project/daphne_handshake.py` a 500 and a traceback each."""
+    (the router then finds no route): without `project/daphne_sockets.py` a 500 and a traceback each."""
     server = make_site().server
     alice, service = person(server, "alice"), person(server, "service")
     async with alice.connect() as socket:

@@ -3,7 +3,7 @@
 from daphne import ws_protocol
 
 import project.asgi  # noqa: F401  (what servers import)
-from project.daphne_handshake import StrictProtocol
+from project.daphne_sockets import StrictProtocol
 
 
 def test_it_is_what_daphne_uses():

@@ -1,0 +1,28 @@
+"""Text frames as they go on the wire (RFC 6455, 5.2), spelled once for however many sockets they are sent to.
+
+A server spells each frame for each socket: it knows neither that the same text goes to a thousand others nor that it
+was spelled a moment ago. With compression off, as here, the bytes of a server's frame depend on nothing but the text.
+"""
+
+import struct
+
+_last: tuple[str, bytes] = ("", b"\x81\x00")
+
+
+def text_frame(text: str) -> bytes:
+    """The one frame that carries `text`: final, unmasked, without extensions."""
+    global _last
+    said, frame = _last
+    if said is not text:
+        frame = _spelled(text.encode())
+        _last = (text, frame)
+    return frame
+
+
+def _spelled(payload: bytes) -> bytes:
+    size = len(payload)
+    if size < 126:
+        return bytes((0x81, size)) + payload
+    if size < 65_536:
+        return struct.pack("!BBH", 0x81, 126, size) + payload
+    return struct.pack("!BBQ", 0x81, 127, size) + payload
