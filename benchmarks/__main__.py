@@ -9,14 +9,13 @@ the README.
 import argparse
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import uvloop
 
-from benchmarks import fanout, handshake, latency, memory, notify, report, storm
+from benchmarks import fanout, handshake, latency, memory, notify, rabbitmq, report, storm
 from benchmarks.arena import Arena
 from benchmarks.fanout import Fanout
 from benchmarks.measuring import Side, number, table
@@ -69,6 +68,7 @@ class Run:
         self.arena = arena
         self.quick = quick
         self.results: list[Result] = []
+        self.notes: list[str] = [] if has_socketio() else ["socket.io: not installed (Node.js 20 or newer with npm)."]
 
     async def fanout(self) -> None:
         for wanted, promises in QUICK if self.quick else FULL:
@@ -87,6 +87,16 @@ class Run:
             plain = large.plain / small.plain if large.plain and small.plain else None
             what = f"a frame with 5,000 sockets, as with 1,000: {server}, {LAYERS[layer]}"
             self.results.append(Result(what, "x", large.usher / small.usher, plain, promises=[at_most(1.3)]))
+
+    async def rabbitmq(self) -> None:
+        side = await rabbitmq.beside(dict(os.environ), self.arena.directory, repetitions=1 if self.quick else 3)
+        if side is None:
+            print("RabbitMQ is not installed.")
+            self.notes.append("RabbitMQ Web STOMP: not installed.")
+            return
+        print(table(rabbitmq.HEAD, [rabbitmq.row(side, 1000)]), flush=True)
+        what = "a frame of one stream heard by all, 1,000 sockets"
+        self.notes.append(f"RabbitMQ Web STOMP, {what}: {number(side.micros)} µs.")
 
     async def handshake(self) -> None:
         how = {"handshakes": 300, "repetitions": 1} if self.quick else {"handshakes": 1000, "repetitions": 3}
@@ -164,6 +174,7 @@ def _machine() -> str:
 
 PARTS: dict[str, Callable[[Run], Awaitable[None]]] = {
     "fanout": Run.fanout,
+    "rabbitmq": Run.rabbitmq,
     "handshake": Run.handshake,
     "memory": Run.memory,
     "notify": Run.notify,
@@ -183,14 +194,13 @@ async def main() -> None:
         for part in wanted:
             print(f"\n{part}\n", flush=True)
             await PARTS[part](run)
-    print(f"\nsummary (medians)\n\n{report.summary(run.results)}")
-    if not has_socketio():
-        print("socket.io: not installed (npm ci; it needs Node.js 20 or newer).")
-    if not shutil.which("rabbitmq-server"):
-        print("RabbitMQ Web STOMP: not installed.")
+    print(f"\nsummary (medians)\n\n{report.summary(run.results)}\n")
+    print("\n".join(run.notes))
     if wanted == list(PARTS) and not arguments.quick:
         readme = ROOT / "README.md"
-        readme.write_text(report.put(readme.read_text(), report.readme_block(run.results, machine=_machine())))
+        readme.write_text(
+            report.put(readme.read_text(), report.readme_block(run.results, run.notes, machine=_machine()))
+        )
         print("Written into README.md.")
 
 

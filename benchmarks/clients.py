@@ -15,8 +15,6 @@ ACK_EVERY = 32
 ACK_SECONDS = 5.0
 """When clients ack, on all sides: when this many notifications are un-acked, else so long after the oldest."""
 
-_SEQ = re.compile(rb'"seq": ?(\d+)')
-
 
 @dataclass(frozen=True)
 class Dialect:
@@ -26,7 +24,12 @@ class Dialect:
     """(host, credential) -> the opening handshake."""
     credentials: str
     """What to call `benchmarks.backstage` for."""
-    ack: bytes = b'{"type":"ack","seq":%d}'
+    ack: bytes = b'{"type":"ack","seq":%b}'
+    position: re.Pattern[bytes] = re.compile(rb'"seq": ?(\d+)')
+    """What is acked, in a notification."""
+    notification: bytes = b'"notification"'
+    greeting: bytes = b""
+    """What the client says first."""
     welcome: bytes = b""
     """In the first frame that says that the client is in; empty: the handshake itself says it."""
     replies: dict[bytes, bytes] = field(default_factory=dict)
@@ -57,7 +60,7 @@ DIALECTS = {
     "jwt": Dialect(_token, "tokens"),
     # Engine.IO 4 in front (0 open, 2 ping, 3 pong, 4 message), Socket.IO 5 behind it (0 connect, 2 event).
     "socket.io": Dialect(
-        _socketio, "cookies", welcome=b'40{"sid"', ack=b'42["ack",{"seq":%d}]', replies={b"0{": b"40", b"2": b"3"}
+        _socketio, "cookies", welcome=b'40{"sid"', ack=b'42["ack",{"seq":%b}]', replies={b"0{": b"40", b"2": b"3"}
     ),
 }
 
@@ -78,8 +81,8 @@ class Client(asyncio.Protocol):
         "_swarm",
         "_timer",
         "closed",
+        "position",
         "received",
-        "seq",
         "transport",
         "unacked",
     )
@@ -95,7 +98,7 @@ class Client(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.received = 0
         self.unacked = 0
-        self.seq = 0
+        self.position = b"0"
         self.closed = ""
 
     @property
@@ -126,6 +129,8 @@ class Client(asyncio.Protocol):
                 self.transport.abort()
                 return
             self._head = None
+            if self._swarm.dialect.greeting:
+                self.say(self._swarm.dialect.greeting)
             if not self._swarm.dialect.welcome:
                 self._let_in()
         for opcode, payload in self._reader.feed(data):
@@ -139,7 +144,7 @@ class Client(asyncio.Protocol):
 
     def _told(self, payload: bytes) -> None:
         start = payload[:40]
-        if b'"notification"' in start:
+        if self._swarm.dialect.notification in start:
             self.received += 1
             self._swarm.told(self, payload)
             self._owe_ack(payload)
@@ -162,9 +167,9 @@ class Client(asyncio.Protocol):
     # --- Acks ---
 
     def _owe_ack(self, payload: bytes) -> None:
-        found = _SEQ.search(payload)
+        found = self._swarm.dialect.position.search(payload)
         if found:
-            self.seq = int(found[1])
+            self.position = found[1]
         self.unacked += 1
         if self.unacked >= ACK_EVERY:
             self.ack()
@@ -178,7 +183,7 @@ class Client(asyncio.Protocol):
             self._timer = None
         self.unacked = 0
         if not self.transport.is_closing():
-            self.say(self._swarm.dialect.ack % self.seq)
+            self.say(self._swarm.dialect.ack % self.position)
             self._swarm.acked += 1
 
     # --- The end ---

@@ -67,10 +67,11 @@ def _cells(result: Result) -> list[str]:
     return [result.what, told(result.usher), told(result.plain), times, told(result.socketio)]
 
 
-def readme_block(results: Sequence[Result], *, machine: str) -> str:
+def readme_block(results: Sequence[Result], notes: Sequence[str], *, machine: str) -> str:
     """What stands between the two comments."""
     return (
         f"{START}\n{table(HEAD, [_cells(result) for result in results])}\n\n"
+        f"{' '.join(notes)}\n\n"
         "CPU of the server process unless the line says otherwise; medians of one run in which all sides took turns.\n"
         f"{machine}\n"
         f"Written by `make bench`; [benchmarks/](benchmarks/README.md) says how each is measured.\n{END}"

@@ -39,11 +39,11 @@ def test_summary():
 
 
 def test_the_block_of_the_readme_is_replaced_and_nothing_else():
-    block = readme_block([Result("a frame", "µs", 10, 120)], machine="On a machine.")
+    block = readme_block([Result("a frame", "µs", 10, 120)], ["Others: 63 µs."], machine="On a machine.")
     readme = f"# Usher\n\n{START}\nold\n{END}\n\n## More\n"
     once = put(readme, block)
     assert once == f"# Usher\n\n{block}\n\n## More\n"
-    assert "a frame" in once and "old" not in once
+    assert "a frame" in once and "Others: 63 µs." in once and "old" not in once
     assert put(once, block) == once
 
 
