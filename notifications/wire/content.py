@@ -93,6 +93,11 @@ def content(
     return msgspec.convert({**_plain(said), "expires_at": expires_at}, Content)
 
 
+# msgspec learns a type when it is first used, and crashes the process if several threads are first at once (0.22: seen
+# in workers that had just been started, under twenty threads). So it learns this one while the module is imported.
+msgspec.json.Decoder(Content)
+
+
 def _plain(value: Any) -> Any:
     """The same without subclasses, which encoders refuse: a template's SafeString is a `str` to whoever passes it."""
     match value:

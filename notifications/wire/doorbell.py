@@ -154,6 +154,7 @@ ENVELOPE: Final = "usher.told"
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Told)
+msgspec.json.Decoder(Push)  # learnt here, and not by whoever uses it first: see content.py
 
 
 def pack(message: Told) -> dict[str, Any]:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -15,6 +17,7 @@ from notifications.wire.content import (
     parse_data,
     url_problem,
 )
+from tests.support.processes import ROOT
 
 
 def problem(field, **what):
@@ -216,3 +219,48 @@ def test_subclasses_of_text_and_numbers_become_plain():
     ((key, (value, ratio, _rest)),) = said.data.items()
     assert [type(key), type(value), type(ratio)] == [str, str, float]
     said.fingerprint()
+
+
+# --- The first use ---
+
+FIRST_USES = """
+import os, sys, threading
+sys.setswitchinterval(1e-6)
+import msgspec
+from notifications.wire.content import content
+
+
+class Unlearnt(msgspec.Struct):
+    title: str
+    level: str = "info"
+
+
+uses = {"content": lambda: content(title="x"), "unlearnt": lambda: msgspec.convert({"title": "x"}, Unlearnt)}
+crashed = 0
+for _ in range(100):
+    child = os.fork()
+    if not child:
+        start = threading.Barrier(20)
+        threads = [threading.Thread(target=lambda: (start.wait(), uses[sys.argv[1]]())) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        os._exit(0)
+    crashed += os.waitpid(child, 0)[1] != 0
+print(crashed)
+"""
+
+
+def crashes(use):
+    done = subprocess.run([sys.executable, "-c", FIRST_USES, use], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return int(done.stdout)
+
+
+def test_many_threads_may_be_the_first_to_say_something():
+    assert crashes("content") == 0
+
+
+def test_a_type_that_msgspec_has_not_learnt_crashes_under_them():
+    """Or else what is done about it can go."""
+    assert crashes("unlearnt") > 0
