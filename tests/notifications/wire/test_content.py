@@ -225,23 +225,23 @@ def test_subclasses_of_text_and_numbers_become_plain():
 
 FIRST_USES = """
 import os, sys, threading
+from pathlib import Path
+from types import ModuleType
+
 sys.setswitchinterval(1e-6)
-import msgspec
-from notifications.wire.content import content
+LEARNING = chr(10) + "msgspec.json.Decoder(Content)" + chr(10)
+source = Path("notifications/wire/content.py").read_text()
+assert LEARNING in source
+module = ModuleType("notifications.wire.content")
+sys.modules[module.__name__] = module
+exec(source if sys.argv[1] == "as it is" else source.replace(LEARNING, chr(10)), vars(module))
 
-
-class Unlearnt(msgspec.Struct):
-    title: str
-    level: str = "info"
-
-
-uses = {"content": lambda: content(title="x"), "unlearnt": lambda: msgspec.convert({"title": "x"}, Unlearnt)}
 crashed = 0
 for _ in range(100):
     child = os.fork()
     if not child:
         start = threading.Barrier(20)
-        threads = [threading.Thread(target=lambda: (start.wait(), uses[sys.argv[1]]())) for _ in range(20)]
+        threads = [threading.Thread(target=lambda: (start.wait(), module.content(title="x"))) for _ in range(20)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -258,9 +258,8 @@ def crashes(use):
 
 
 def test_many_threads_may_be_the_first_to_say_something():
-    assert crashes("content") == 0
+    assert crashes("as it is") == 0
 
 
-def test_a_type_that_msgspec_has_not_learnt_crashes_under_them():
-    """Or else what is done about it can go."""
+def test_without_what_is_done_about_it_they_crash_the_process():
     assert crashes("unlearnt") > 0
