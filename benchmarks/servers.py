@@ -11,27 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.processes import ROOT, Process, free_port
+from tests.support.servers import OPTIONS
 
 COMMANDS: dict[str, list[str]] = {
-    "uvicorn": [
-        "--host=127.0.0.1",
-        "--ws=websockets-sansio",
-        "--ws-max-size=16384",
-        "--ws-per-message-deflate=false",
-        "--ws-ping-interval=20",
-        "--ws-ping-timeout=20",
-        "--timeout-graceful-shutdown=30",
-        "--no-server-header",
-        "--no-proxy-headers",
-        "--log-level=warning",
-    ],
-    "daphne": [
-        "--bind=127.0.0.1",
-        "--websocket_timeout=-1",
-        "--websocket-max-message-size=16384",
-        "--no-server-name",
-        "--verbosity=0",
-    ],
+    "uvicorn": [*OPTIONS["uvicorn"], "--timeout-graceful-shutdown=30", "--log-level=warning"],
+    "daphne": [*OPTIONS["daphne"], "--verbosity=0"],
 }
 APPLICATIONS = {
     "usher": "project.asgi:application",

@@ -11,7 +11,7 @@ The rules that make a number mean something:
 """
 
 import functools
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Greatest
 
-from tickets.api import SESSION_COLUMNS, SessionState, prepared_cursor, session_sql, session_state
+from tickets.api import SESSION_COLUMNS, SessionState, any_of, prepared_cursor, session_sql, session_state
 
 from .models import Notification, Stream, new_epoch
 from .wire import vocabulary
@@ -143,12 +143,6 @@ def _user_field() -> Any:
     return Notification._meta.get_field("user").target_field
 
 
-def waiting(*, before: datetime, limit: int = 500) -> list[Any]:
-    """People with rows written before a moment and still without a number: their publisher died after the commit."""
-    late = Notification.objects.filter(seq=None, created_at__lt=before).order_by()
-    return list(late.values_list("user_id", flat=True).distinct()[:limit])
-
-
 def announcements(
     numbered: Sequence[Numbered], *, said: Notification | None = None, among: Container[UUID] = ()
 ) -> list[Announcement]:
@@ -214,31 +208,24 @@ def position_of(stream: Stream) -> Position:
 _SESSION_KEY = UUIDField()
 
 _OPENING = f"""
-    SELECT epoch, head, floor, fence, state_version, unread, unseen {{columns}}
+    SELECT epoch, head, floor, fence, state_version, unread, unseen, {{columns}}
     FROM {_STREAM} AS stream, (
         SELECT count(*) AS unread, count(*) FILTER (WHERE seen_at IS NULL) AS unseen FROM {_NOTIFICATION}
         WHERE user_id = %s AND seq IS NOT NULL AND read_at IS NULL AND archived_at IS NULL
         AND (expires_at IS NULL OR expires_at > %s)
-    ) AS counted {{joined}}
+    ) AS counted LEFT JOIN ({{session}}) AS login ON true
     WHERE stream.user_id = %s"""
-
-
-def opening(user_id: Any, *, now: datetime) -> Opening:
-    """The person's stream and what is unread, in one statement; the first of a person makes their stream."""
-    sql = _OPENING.format(columns="", joined="")
-    *position, unread, unseen = _read_opening(sql, user_id, now)
-    return Opening(Position(stream_of(user_id), *position), unread, unseen)
 
 
 def open_for(user_id: Any, session_id: UUID, *, now: datetime) -> tuple[Opening, SessionState]:
     """
     What a connection starts from, and how its login session stands.
 
-    In one statement, and so as of one moment: a session that stood at that moment can only end under a newer fence
-    than the one that was read.
+    In one statement (the first of a person makes their stream), and so as of one moment: a session that stood at that
+    moment can only end under a newer fence than the one that was read.
     """
     key = _SESSION_KEY.get_db_prep_value(session_id, connection)
-    row = _read_opening(_opening_sql(), user_id, now, key)
+    row = _read_opening(user_id, now, key)
     *position, unread, unseen = row[: -len(SESSION_COLUMNS)]
     start = Opening(Position(stream_of(user_id), *position), unread, unseen)
     return start, session_state(session_id, row[-len(SESSION_COLUMNS) :], now=now)
@@ -246,13 +233,12 @@ def open_for(user_id: Any, session_id: UUID, *, now: datetime) -> tuple[Opening,
 
 @functools.cache
 def _opening_sql() -> str:
-    columns = "".join(f", {name}" for name in SESSION_COLUMNS)
-    return _OPENING.format(columns=columns, joined=f"LEFT JOIN ({session_sql()}) AS login ON true")
+    return _OPENING.format(columns=", ".join(SESSION_COLUMNS), session=session_sql())
 
 
-def _read_opening(sql: str, user_id: Any, now: datetime, *session: Any) -> Any:
+def _read_opening(user_id: Any, now: datetime, session: Any) -> Any:
     key = _database_key(user_id)
-    parameters = [key, connection.ops.adapt_datetimefield_value(now), *session, key]
+    sql, parameters = _opening_sql(), [key, connection.ops.adapt_datetimefield_value(now), session, key]
     with prepared_cursor() as cursor:
         cursor.execute(sql, parameters)
         row = cursor.fetchone()
@@ -262,9 +248,6 @@ def _read_opening(sql: str, user_id: Any, now: datetime, *session: Any) -> Any:
             row = cursor.fetchone()
     return row
 
-
-MOST_AT_ONCE = 10_000
-"""People that one statement names on SQLite, which takes at most 32,766 parameters."""
 
 LATE_AT_ONCE = 500
 """People whose late rows are looked for at once; the others are found by the next look."""
@@ -285,7 +268,7 @@ def look(user_ids: Collection[Any], *, unnumbered_before: datetime) -> tuple[lis
 
     In one statement (SQLite: one for each 10,000 people): it is what a process asks all the time.
     """
-    parts = [(f"{_POSITIONS} {among}", keys) for among, keys in _among(user_ids)] or [("", [])]
+    parts = [(f"{_POSITIONS} {among}", keys) for among, keys in any_of(_user_field(), user_ids)] or [("", [])]
     sql, keys = parts[0]
     moment = connection.ops.adapt_datetimefield_value(unnumbered_before)
     parts[0] = (f"{sql} UNION ALL {_LATE}" if sql else _LATE, [*keys, moment])
@@ -296,7 +279,7 @@ def look(user_ids: Collection[Any], *, unnumbered_before: datetime) -> tuple[lis
 
 def positions(user_ids: Collection[Any]) -> dict[str, Position]:
     """Where these people's streams stand, by stream name, in one query."""
-    rows = _rows((f"{_POSITIONS} {among}", keys) for among, keys in _among(user_ids))
+    rows = _rows((f"{_POSITIONS} {among}", keys) for among, keys in any_of(_user_field(), user_ids))
     return {stream_of(key): Position(stream_of(key), *position) for key, *position in rows}
 
 
@@ -309,18 +292,6 @@ def _rows(statements: Iterable[tuple[str, list[Any]]]) -> list[list[Any]]:
             cursor.execute(sql, parameters)
             found += [[python_key(key), *values] for key, *values in cursor.fetchall()]
         return found
-
-
-def _among(user_ids: Collection[Any]) -> Iterator[tuple[str, list[Any]]]:
-    """What to write behind `user_id` to name these people, and the parameters: for each statement that it takes."""
-    database_key = _user_field().get_db_prep_value
-    keys = [database_key(user_id, connection) for user_id in user_ids]
-    if keys and connection.vendor == "postgresql":  # one parameter, however many they are
-        yield "= ANY(%s)", [keys]
-        return
-    for start in range(0, len(keys), MOST_AT_ONCE):
-        chunk = keys[start : start + MOST_AT_ONCE]
-        yield f"IN ({', '.join(['%s'] * len(chunk))})", chunk
 
 
 def page(user_id: Any, *, after: int, limit: int, now: datetime) -> Page:

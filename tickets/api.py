@@ -30,6 +30,7 @@ from tickets.grants import (
 from tickets.issuing import issue, revoke
 from tickets.prepared import cursor as prepared_cursor
 from tickets.redeeming import redeem
+from tickets.rows import any_of
 from tickets.sessions import (
     SESSION_COLUMNS,
     check_sessions,
@@ -59,6 +60,7 @@ __all__ = [
     "admit",
     "aend_session",
     "aissue",
+    "any_of",
     "aopen_session",
     "aredeem",
     "aredeem_then",

@@ -19,10 +19,11 @@ MOST_AT_ONCE = 10_000
 def any_of(column: Any, values: Collection[Any]) -> Iterator[tuple[str, list[Any]]]:
     """What to write behind a model field, and the parameters, to find rows that have any of many values.
 
-    Once on PostgreSQL, however many they are: there they are one parameter. Several times on SQLite if need be.
+    Once on PostgreSQL, however many they are: there they are one parameter. Several times on SQLite if need be. Not at
+    all for no values.
     """
     keys = [column.get_db_prep_value(value, connection) for value in values]
-    if connection.vendor == "postgresql":
+    if keys and connection.vendor == "postgresql":
         yield "= ANY(%s)", [keys]
         return
     for start in range(0, len(keys), MOST_AT_ONCE):

@@ -38,7 +38,8 @@ class Plain(AsyncJsonWebsocketConsumer):
             return
         self.group = f"usher.u.{grant.user_id}"
         await self.channel_layer.group_add(self.group, self.channel_name)
-        opening = (await in_thread(api.store.opening, grant.user_id, now=api.timezone.now())).position
+        opened, _session = await in_thread(api.store.open_for, grant.user_id, grant.session_id, now=api.timezone.now())
+        opening = opened.position
         person = {"id": grant.user_id, "username": grant.username}
         where = {"epoch": opening.epoch, "head": opening.head, "cursor": opening.head}
         await self.send_json({"type": "welcome", "user": person, "recovered": False, **where})

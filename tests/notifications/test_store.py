@@ -1,5 +1,6 @@
 import threading
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
@@ -95,9 +96,9 @@ def test_what_waits_too_long_is_found(people):
     now = timezone.now()
     write(ann, 2, created_at=now - timedelta(seconds=5))
     write(ben, created_at=now)
-    assert store.waiting(before=now - timedelta(seconds=1)) == [ann.pk]
+    assert store.look([], unnumbered_before=now - timedelta(seconds=1))[1] == [ann.pk]
     store.sequence([ann.pk])
-    assert store.waiting(before=now - timedelta(seconds=1)) == []
+    assert store.look([], unnumbered_before=now - timedelta(seconds=1))[1] == []
 
 
 def test_announcements_of_rows_the_caller_does_not_hold_are_read(ann, django_assert_num_queries):
@@ -173,7 +174,7 @@ def test_an_opening_knows_position_and_counts(ann, django_assert_num_queries):
     store.sequence([ann.pk])
     store.mark(ann.pk, state="seen", ids=None, through=1, now=timezone.now())
     with django_assert_num_queries(1):
-        opening = store.opening(ann.pk, now=timezone.now())
+        opening, _session = store.open_for(ann.pk, uuid4(), now=timezone.now())
     assert (opening.position.head, opening.unread, opening.unseen) == (3, 3, 2)
 
 

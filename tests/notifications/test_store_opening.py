@@ -12,6 +12,7 @@ from notifications import store
 from notifications.models import Notification, Stream
 from notifications.wire.doorbell import stream_of
 from tickets import api as tickets
+from tickets import rows
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
 
@@ -34,18 +35,18 @@ def raised(user):
     return store.position_of(Stream.objects.get(pk=stream.pk))
 
 
-# --- opening, open_for ---
+# --- open_for ---
 
 
 def test_an_opening_is_one_statement(ann, now, django_assert_num_queries):
     position = raised(ann)
     with django_assert_num_queries(1):
-        opening = store.opening(ann.pk, now=now)
+        opening, _session = store.open_for(ann.pk, uuid4(), now=now)
     assert (opening.position, opening.unread, opening.unseen) == (position, 0, 0)
 
 
 def test_the_first_opening_makes_the_stream(ann, now):
-    opening = store.opening(ann.pk, now=now)
+    opening, _session = store.open_for(ann.pk, uuid4(), now=now)
     assert opening.position == store.position_of(Stream.objects.get(user=ann))
 
 
@@ -57,7 +58,7 @@ def test_an_opening_counts_as_a_list_does(people, now):
     write(ann)  # no number yet
     for state, through in (("archived", 1), ("read", 2), ("seen", 4)):
         store.mark(ann.pk, state=state, ids=None, through=through, now=now)
-    opening = store.opening(ann.pk, now=now)
+    opening, _session = store.open_for(ann.pk, uuid4(), now=now)
     assert (opening.unread, opening.unseen) == store.counts(ann.pk, now=now) == (5, 3)
 
 
@@ -122,7 +123,7 @@ def crowd(transactional_db):
 def test_many_people_are_named_in_as_few_statements_as_the_database_allows(
     crowd, now, monkeypatch, django_assert_num_queries
 ):
-    monkeypatch.setattr(store, "MOST_AT_ONCE", 10)
+    monkeypatch.setattr(rows, "MOST_AT_ONCE", 10)
     statements = 1 if connection.vendor == "postgresql" else 3
     with django_assert_num_queries(statements):
         found, waiting = store.look(crowd, unnumbered_before=now)
