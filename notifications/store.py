@@ -143,6 +143,11 @@ def _user_field() -> Any:
     return Notification._meta.get_field("user").target_field
 
 
+def _user_type() -> str | None:
+    """What the database calls the type of a person's key."""
+    return Notification._meta.get_field("user").db_type(connection)
+
+
 def announcements(
     numbered: Sequence[Numbered], *, said: Notification | None = None, among: Container[UUID] = ()
 ) -> list[Announcement]:
@@ -203,50 +208,69 @@ def position_of(stream: Stream) -> Position:
     )
 
 
-# Unseen is part of unread, so one walk over one index counts both. In one statement with the position, and by hand: the
-# ORM takes longer to say this than PostgreSQL to answer, and every handshake asks it.
 _SESSION_KEY = UUIDField()
 
-_OPENING = f"""
-    SELECT epoch, head, floor, fence, state_version, unread, unseen, {{columns}}
-    FROM {_STREAM} AS stream, (
+# By hand, in one statement for everything: every handshake asks it, and the ORM takes longer to say it than PostgreSQL
+# to answer. Unseen is part of unread, so one walk over one index counts both.
+_COUNTED = f"""
         SELECT count(*) AS unread, count(*) FILTER (WHERE seen_at IS NULL) AS unseen FROM {_NOTIFICATION}
-        WHERE user_id = %s AND seq IS NOT NULL AND read_at IS NULL AND archived_at IS NULL
-        AND (expires_at IS NULL OR expires_at > %s)
-    ) AS counted LEFT JOIN ({{session}}) AS login ON true
-    WHERE stream.user_id = %s"""
+        WHERE user_id = {{user}} AND seq IS NOT NULL AND read_at IS NULL AND archived_at IS NULL
+        AND (expires_at IS NULL OR expires_at > %s)"""
+_OPENING = f"""
+    SELECT {{place}}, epoch, head, floor, fence, state_version, unread, unseen, login.*
+    FROM {{asked}} JOIN {_STREAM} AS stream USING (user_id)
+    CROSS JOIN {{lateral}} ({_COUNTED}) AS counted LEFT JOIN {{lateral}} ({{session}}) AS login ON true"""
 
 
-def open_for(user_id: Any, session_id: UUID, *, now: datetime) -> tuple[Opening, SessionState]:
+def openings(people: Sequence[tuple[Any, UUID]], *, now: datetime) -> list[tuple[Opening, SessionState]]:
     """
-    What a connection starts from, and how its login session stands.
+    What connections start from, and how their login sessions stand: for each a person and a session, in that order.
 
-    In one statement (the first of a person makes their stream), and so as of one moment: a session that stood at that
-    moment can only end under a newer fence than the one that was read.
+    In one statement (SQLite: one each; and the first of a person makes their stream), and so as of one moment: a
+    session that stood at that moment can only end under a newer fence than the one that was read.
     """
-    key = _SESSION_KEY.get_db_prep_value(session_id, connection)
-    row = _read_opening(user_id, now, key)
+    rows = _read_openings(people, now)
+    missing = [place for place in range(len(people)) if place not in rows]
+    if missing:
+        for place in missing:
+            ensure_stream(people[place][0])
+        made = _read_openings([people[place] for place in missing], now)
+        rows |= {place: made[nth] for nth, place in enumerate(missing)}
+    return [_opening(rows[place], *asked, now) for place, asked in enumerate(people)]
+
+
+def _opening(row: Sequence[Any], user_id: Any, session_id: UUID, now: datetime) -> tuple[Opening, SessionState]:
     *position, unread, unseen = row[: -len(SESSION_COLUMNS)]
     start = Opening(Position(stream_of(user_id), *position), unread, unseen)
     return start, session_state(session_id, row[-len(SESSION_COLUMNS) :], now=now)
 
 
-@functools.cache
-def _opening_sql() -> str:
-    return _OPENING.format(columns=", ".join(SESSION_COLUMNS), session=session_sql())
-
-
-def _read_opening(user_id: Any, now: datetime, session: Any) -> Any:
-    key = _database_key(user_id)
-    sql, parameters = _opening_sql(), [key, connection.ops.adapt_datetimefield_value(now), session, key]
+def _read_openings(people: Sequence[tuple[Any, UUID]], now: datetime) -> dict[int, Sequence[Any]]:
+    """By place in `people`; those are missing who have no stream yet."""
+    keys = [_database_key(user_id) for user_id, _session in people]
+    sessions = [_SESSION_KEY.get_db_prep_value(session_id, connection) for _user, session_id in people]
+    moment = connection.ops.adapt_datetimefield_value(now)
+    sql, rows = _opening_sql(connection.vendor), []
     with prepared_cursor() as cursor:
-        cursor.execute(sql, parameters)
-        row = cursor.fetchone()
-        if row is None:
-            ensure_stream(user_id)
-            cursor.execute(sql, parameters)
-            row = cursor.fetchone()
-    return row
+        if connection.vendor == "postgresql":
+            cursor.execute(sql, [keys, sessions, moment])
+            rows = cursor.fetchall()
+        else:
+            for place, (key, session) in enumerate(zip(keys, sessions, strict=True)):
+                cursor.execute(sql, [place, key, key, moment, session])
+                rows += cursor.fetchall()
+    return {place: row for place, *row in rows}
+
+
+@functools.cache
+def _opening_sql(vendor: str) -> str:
+    if vendor == "postgresql":
+        asked = f"unnest(%s::{_user_type()}[], %s::uuid[]) WITH ORDINALITY AS asked (user_id, session_id, nth)"
+        session = session_sql(of="asked.session_id")
+        counted = {"user": "asked.user_id"}
+        return _OPENING.format(place="nth - 1", asked=asked, lateral="LATERAL", session=session, **counted)
+    asked = "(SELECT %s AS user_id) AS asked"  # SQLite knows no LATERAL
+    return _OPENING.format(place="%s", asked=asked, lateral="", session=session_sql(), user="%s")
 
 
 LATE_AT_ONCE = 500
@@ -465,8 +489,7 @@ def _insert(said: Notification, copies: Sequence[Copy]) -> set[UUID]:
 
 @functools.cache
 def _insert_postgresql() -> str:
-    user = Notification._meta.get_field("user").db_type(connection)
-    return _INSERT.format(copies=_COPIES_POSTGRESQL.format(user=user))
+    return _INSERT.format(copies=_COPIES_POSTGRESQL.format(user=_user_type()))
 
 
 # --- Retention ---

@@ -40,6 +40,7 @@ from tickets.sessions import (
     session_state,
 )
 from tickets.threads import in_thread
+from tickets.together import Redeemer
 
 __all__ = [
     "SCOPE_KEY",
@@ -51,6 +52,7 @@ __all__ = [
     "IssuedTicket",
     "Purpose",
     "RateLimited",
+    "Redeemer",
     "Refusal",
     "SessionEnded",
     "SessionState",
@@ -63,7 +65,6 @@ __all__ = [
     "any_of",
     "aopen_session",
     "aredeem",
-    "aredeem_then",
     "arevoke",
     "audit",
     "check_sessions",
@@ -103,28 +104,17 @@ arevoke = _twin(revoke)
 acheck_sessions = _twin(check_sessions)
 
 
+_aredeem = _twin(redeem)
+
+
 async def aredeem(ticket: str, **how: Any) -> Grant:
     """`redeem()`, but no longer than `TICKETS["REDEEM_TIMEOUT"]`: then `Unavailable`.
 
-    The ticket may be spent all the same by a query that was under way; its owner fetches another.
+    The ticket may be spent all the same by a query that was under way; its owner fetches another. Who redeems many
+    uses a `Redeemer`.
     """
-    grant, _nothing = await aredeem_then(lambda grant: None, ticket, **how)
-    return grant
-
-
-def _redeem_then(then: Callable[[Grant], R], ticket: str, **how: Any) -> tuple[Grant, R]:
-    grant = redeem(ticket, **how)
-    return grant, then(grant)
-
-
-_aredeem_then = _twin(_redeem_then)
-
-
-async def aredeem_then(then: Callable[[Grant], R], ticket: str, **how: Any) -> tuple[Grant, R]:
-    """`aredeem()`, and what `then(grant)` says, on the same database thread: who redeems wants to read something next,
-    and handing work to a thread costs more than a query. `then` runs in no transaction, and its time counts too."""
     try:
         async with asyncio.timeout(conf.REDEEM_TIMEOUT):
-            return await _aredeem_then(then, ticket, **how)
+            return await _aredeem(ticket, **how)
     except TimeoutError as error:
         raise Unavailable("redeem: no answer in time") from error

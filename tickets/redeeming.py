@@ -1,7 +1,7 @@
 """Spending a ticket: one conditional UPDATE decides, everything else only explains or narrows."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,16 +34,62 @@ def redeem(
     at as it was when the statement began. Call it outside a transaction: a rollback would unspend it. If it raises a
     database error the ticket may be spent: never try it again.
     """
-    now = now or timezone.now()
+    return redeem_digest(digest_of(ticket, address), purposes=purposes, address=address, now=now)
+
+
+def digest_of(ticket: str, address: str | None) -> str:
+    """What to look for in the database. `TicketRefused` at once if `ticket` has not the shape of one."""
     if not minting.is_shaped(ticket):
         raise _refused(Refusal.MALFORMED, None, address)
-    digest = minting.digest(ticket)
+    return minting.digest(ticket)
+
+
+def redeem_digest(
+    digest: str,
+    *,
+    purposes: frozenset[Purpose],
+    address: str | None,
+    now: datetime | None = None,
+    refusal: Refusal | None = None,
+) -> Grant:
+    """`redeem()`, given the digest. `refusal`: what `redeem_together()` said of it; it is refused after equal work."""
+    now = now or timezone.now()
     spent = _spend(digest, purposes, now)
-    refusal = (_look(spent, now) or _compare_network(spent, address)) if spent else None
+    if spent is not None:
+        refusal = _judge(spent, address, now)
     if spent is None or refusal:
         # One more statement, also where the reason is known already: no reason shall take longer than another.
         row = Ticket.objects.filter(digest=digest).first()
         raise _refused(refusal or _explain(row, now), row, address)
+    return _granted(spent, address, now)
+
+
+def redeem_together(
+    presented: Sequence[tuple[str, str | None]], *, purposes: frozenset[Purpose], now: datetime | None = None
+) -> list[Grant | Refusal | None]:
+    """`redeem()` for many at once: each a digest and the address it was presented from.
+
+    One statement (SQLite: one each) that waits for nobody, and so cannot meet another of its kind in a deadlock. A
+    `Refusal` says that the ticket was spent by this attempt and why that grants nothing, None that it was not: it is
+    worth nothing, or somebody else holds its row. What to answer then, `redeem_digest()` decides.
+    """
+    now = now or timezone.now()
+    spent = _spend_free([digest for digest, _address in presented], purposes, now)
+    # Presented twice at once, the first has it.
+    return [_decided(spent.pop(digest, None), address, now) for digest, address in presented]
+
+
+def _decided(spent: "_Spent | None", address: str | None, now: datetime) -> Grant | Refusal | None:
+    if spent is None:
+        return None
+    return _judge(spent, address, now) or _granted(spent, address, now)
+
+
+def _judge(spent: "_Spent", address: str | None, now: datetime) -> Refusal | None:
+    return _look(spent, now) or _compare_network(spent, address)
+
+
+def _granted(spent: "_Spent", address: str | None, now: datetime) -> Grant:
     audit.record("ticket_redeemed", user=spent.user_id, session=spent.session_id, ticket=spent.pk, address=address)
     return _grant(spent, now)
 
@@ -63,12 +109,25 @@ class _Spent:
 
 
 def _spend(digest: str, purposes: Iterable[Purpose], now: datetime) -> _Spent | None:
-    allowed = [purpose.value for purpose in purposes]
     moment = connection.ops.adapt_datetimefield_value(now)
+    allowed = [purpose.value for purpose in purposes]
+    found = _run(_statement(len(allowed)), [moment, moment, *allowed, digest])
+    return found.get(digest)
+
+
+def _spend_free(digests: Sequence[str], purposes: Iterable[Purpose], now: datetime) -> dict[str, _Spent]:
+    """Those that this call has spent, by digest; not those whose rows somebody else holds (PostgreSQL)."""
+    if connection.vendor != "postgresql":
+        return {digest: spent for digest in digests if (spent := _spend(digest, purposes, now))}
+    allowed = [purpose.value for purpose in purposes]
+    return _run(_statement_for_free(len(allowed)), [list(digests), now, *allowed, now, now, *allowed])
+
+
+def _run(statement: str, parameters: list[Any]) -> dict[str, _Spent]:
     with prepared.cursor() as cursor:
-        cursor.execute(_statement(len(allowed)), [moment, digest, moment, *allowed])
-        row = cursor.fetchone()
-    return _Spent(*reader(_columns())(row)) if row else None
+        cursor.execute(statement, parameters)
+        read = reader(_columns())
+        return {digest: _Spent(*read(row)) for digest, *row in cursor.fetchall()}
 
 
 @functools.cache
@@ -84,15 +143,37 @@ def _columns() -> tuple[Any, ...]:
 
 @functools.cache
 def _statement(purposes: int) -> str:
+    return f"{_spending(purposes)} AND digest = %s {_returning()}"
+
+
+@functools.cache
+def _statement_for_free(purposes: int) -> str:
+    return f"""
+        WITH free AS MATERIALIZED (
+            SELECT id FROM {_table()} WHERE digest = ANY(%s) AND {_is_good(purposes)} FOR UPDATE SKIP LOCKED
+        )
+        {_spending(purposes)} AND id = ANY(ARRAY(SELECT id FROM free)) {_returning()}"""  # noqa: S608 (names of tables, columns)
+
+
+def _spending(purposes: int) -> str:
     # The condition says only columns of the ticket itself: these PostgreSQL asks again after waiting for the row's
     # lock. Were other tables joined to it, two racers could both win. What they say is fetched, and judged afterwards.
-    table = quoted(Ticket._meta.db_table)
-    returned = ", ".join(_selected(column, table) for column in _columns())
-    return f"""
-        UPDATE {table} SET redeemed_at = %s
-        WHERE digest = %s AND redeemed_at IS NULL AND revoked_at IS NULL AND expires_at > %s
-        AND purpose IN ({", ".join(["%s"] * purposes)})
-        RETURNING {returned}"""  # noqa: S608 (names of tables and columns)
+    return f"UPDATE {_table()} SET redeemed_at = %s WHERE {_is_good(purposes)}"  # noqa: S608
+
+
+def _is_good(purposes: int) -> str:
+    # Said so that no index of outstanding tickets fits: PostgreSQL was seen to walk through all of them, while its
+    # statistics were old and told of few, instead of looking the digests up.
+    allowed = ", ".join(["%s"] * purposes)
+    return f"COALESCE(redeemed_at, revoked_at) IS NULL AND expires_at > %s AND purpose IN ({allowed})"
+
+
+def _returning() -> str:
+    return f"RETURNING digest, {', '.join(_selected(column, _table()) for column in _columns())}"
+
+
+def _table() -> str:
+    return quoted(Ticket._meta.db_table)
 
 
 def _selected(column: Any, table: str) -> str:

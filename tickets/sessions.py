@@ -130,17 +130,18 @@ def check_sessions(session_ids: Collection[UUID], *, now: datetime | None = None
 
 
 @functools.cache
-def session_sql() -> str:
+def session_sql(*, of: str = "%s") -> str:
     """A query for one login session, by its id, for those who must read it in one statement with something else.
 
-    It is theirs to put behind `FROM` in parentheses; what its columns say, `session_state` tells.
+    It is theirs to put behind `FROM` in parentheses, with its id as a parameter or, behind `LATERAL`, from elsewhere in
+    the statement (`of`); what its columns say, `session_state` tells.
     """
     columns = _session_columns()
     chosen = ", ".join(
         f"{quoted(c.model._meta.db_table)}.{quoted(c.column)} AS {name}"
         for c, name in zip(columns, SESSION_COLUMNS, strict=True)
     )
-    return f"SELECT {chosen} {_sessions_from()} WHERE {quoted(LoginSession._meta.db_table)}.id = %s"
+    return f"SELECT {chosen} {_sessions_from()} WHERE {quoted(LoginSession._meta.db_table)}.id = {of}"
 
 
 SESSION_COLUMNS = ("session_id", "ended_at", "end_reason", "session_expires_at", "is_active")

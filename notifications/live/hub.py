@@ -20,20 +20,20 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from django.db import Error as DatabaseError
 
-from tickets.api import acheck_sessions, in_thread
+from tickets.api import Grant, Redeemer, SessionState, acheck_sessions, in_thread
 
 from .. import api, fanout, store
 from ..conf import conf
 from ..wire import doorbell
 from ..wire.content import InvalidContent, content
-from ..wire.streams import Announcement, Change, Position
+from ..wire.streams import Announcement, Change, Opening, Position
 from ..wire.vocabulary import Notification, StateChanged
 from . import ears
 from .connection import Connection
@@ -76,6 +76,7 @@ class Hub:
         self._looked_for: set[str] = set()  # streams whose groups were joined a moment ago
         self._look_wanted = asyncio.Event()
         self._turns = Turns(self._loop)
+        self.redeemer = Redeemer(_read_openings)
         self.reading = Reading()
         self.presence = Presence()
         """Told by each socket when it is welcomed and when it goes."""
@@ -382,6 +383,10 @@ class Hub:
             kicks = await self.presence.write()
         for kicked in kicks:
             self._heard(kicked)
+
+
+def _read_openings(grants: Sequence[Grant]) -> list[tuple[Opening, SessionState]]:
+    return store.openings([(grant.user_id, grant.session_id) for grant in grants], now=datetime.now(UTC))
 
 
 def _positions(user_ids: list[Any]) -> list[Position]:

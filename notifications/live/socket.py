@@ -23,9 +23,9 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 
-from tickets.api import Grant, SessionState, TicketRefused, Unavailable, acheck_sessions, aredeem_then
+from tickets.api import SessionState, TicketRefused, Unavailable, acheck_sessions, aredeem
 
-from .. import api, store
+from .. import api
 from ..conf import conf
 from ..wire.closing import CloseCode
 from ..wire.codec import BadFrame, Codec
@@ -197,10 +197,12 @@ class Socket:
             self._loop.call_later(CLOSE_SECONDS, self._cut)
 
     async def _redeem(self, step: Redeem) -> None:
-        # Only the first ticket opens anything.
-        then = self._read_opening if self.connection.grant is None else _nothing
+        how: Any = {"purposes": step.purposes, "address": self._address}
         try:
-            grant, self._found = await aredeem_then(then, step.ticket, purposes=step.purposes, address=self._address)
+            if self.connection.grant is None:  # only the first ticket opens anything
+                grant, self._found = await self._hub.redeemer.redeem(step.ticket, **how)
+            else:
+                grant = await aredeem(step.ticket, **how)
         except TicketRefused:
             self.perform(self.connection.refused(time.time()))
         except Unavailable:
@@ -210,10 +212,6 @@ class Socket:
             self.tell(Connection.redeemed, grant)
             if self.connection.phase is Phase.OPEN:  # re-authenticated, perhaps by another session
                 self._hub.presence.here(self._present())
-
-    @staticmethod
-    def _read_opening(grant: Grant) -> tuple[Opening, SessionState]:
-        return store.open_for(grant.user_id, grant.session_id, now=datetime.now(UTC))
 
     async def _open(self, step: Open) -> None:
         found, self._found = self._found, None
@@ -376,10 +374,6 @@ class Socket:
             self.connection.frames_sent,
             time.time() - self._started,
         )
-
-
-def _nothing(grant: Grant) -> None:
-    """What a ticket that re-authenticates has to be read for."""
 
 
 _WORK: Final[dict[type, Work]] = {

@@ -38,7 +38,8 @@ class Plain(AsyncJsonWebsocketConsumer):
             return
         self.group = f"usher.u.{grant.user_id}"
         await self.channel_layer.group_add(self.group, self.channel_name)
-        opened, _session = await in_thread(api.store.open_for, grant.user_id, grant.session_id, now=api.timezone.now())
+        asked = [(grant.user_id, grant.session_id)]
+        [(opened, _session)] = await in_thread(api.store.openings, asked, now=api.timezone.now())
         opening = opened.position
         person = {"id": grant.user_id, "username": grant.username}
         where = {"epoch": opening.epoch, "head": opening.head, "cursor": opening.head}

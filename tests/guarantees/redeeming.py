@@ -89,6 +89,40 @@ def race(part: Part) -> list[list[str]]:
     return part.in_threads(attempt)
 
 
+def race_together(part: Part) -> list[list[str]]:
+    """All threads present the same ten tickets together at the same moment, each in another order; and the next ten.
+
+    Answers, for each thread, with what became of each ticket.
+    """
+    import random
+
+    from tickets import api, minting
+    from tickets.redeeming import redeem_digest, redeem_together
+
+    purposes = frozenset({api.Purpose.CONNECT})
+    digests = [minting.digest(ticket["ticket"]) for ticket in part.plan["issued"]]
+
+    def alone(digest: str) -> str:
+        try:
+            redeem_digest(digest, purposes=purposes, address="192.0.2.2")
+        except api.TicketRefused as refused:
+            return refused.refusal.value
+        return "granted"
+
+    def attempt(thread: int) -> list[str]:
+        order, became = random.Random(thread), {}
+        for start in range(0, len(digests), 10):
+            ten = digests[start : start + 10]
+            order.shuffle(ten)
+            part.meet_all()
+            found = redeem_together([(digest, "192.0.2.2") for digest in ten], purposes=purposes)
+            for digest, decided in zip(ten, found, strict=True):
+                became[digest] = "granted" if isinstance(decided, api.Grant) else alone(digest)
+        return [became[digest] for digest in digests]
+
+    return part.in_threads(attempt)
+
+
 def look(part: Part) -> Counter[str]:
     """How the tickets stand in the database."""
     from tickets.models import Ticket

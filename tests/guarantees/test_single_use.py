@@ -22,10 +22,10 @@ def stack(stacks, stack_kind):
     made.stop()
 
 
-def race(stack, *, tickets, way="redeem", revoking=False):
+def race(stack, *, tickets, task="race", way="redeem", revoking=False):
     """What became of each ticket at the hands of each thread, and how the tickets stand afterwards."""
     (issued,) = crowd.run(stack, MODULE, "issue", count=tickets)
-    answers = crowd.run(stack, MODULE, "race", **CROWD, issued=issued, way=way, revoking=revoking)
+    answers = crowd.run(stack, MODULE, task, **CROWD, issued=issued, way=way, revoking=revoking)
     (stands,) = crowd.run(stack, MODULE, "look")
     threads = [became for answer in answers for became in answer]
     return list(zip(*threads, strict=True)), Counter(stands)
@@ -54,6 +54,12 @@ def check_redeemed_or_revoked(became, stands, *, tickets):
 def test_a_ticket_is_redeemed_once(stack):
     tickets = TICKETS[stack.kind]
     check_redeemed_once(*race(stack, tickets=tickets), tickets=tickets)
+
+
+@pytest.mark.timeout(300)
+def test_a_ticket_is_redeemed_once_among_others(stack):
+    tickets = TICKETS[stack.kind]
+    check_redeemed_once(*race(stack, tickets=tickets, task="race_together"), tickets=tickets)
 
 
 @pytest.mark.timeout(300)

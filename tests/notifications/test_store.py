@@ -174,7 +174,7 @@ def test_an_opening_knows_position_and_counts(ann, django_assert_num_queries):
     store.sequence([ann.pk])
     store.mark(ann.pk, state="seen", ids=None, through=1, now=timezone.now())
     with django_assert_num_queries(1):
-        opening, _session = store.open_for(ann.pk, uuid4(), now=timezone.now())
+        [(opening, _session)] = store.openings([(ann.pk, uuid4())], now=timezone.now())
     assert (opening.position.head, opening.unread, opening.unseen) == (3, 3, 2)
 
 

@@ -35,18 +35,18 @@ def raised(user):
     return store.position_of(Stream.objects.get(pk=stream.pk))
 
 
-# --- open_for ---
+# --- openings ---
 
 
 def test_an_opening_is_one_statement(ann, now, django_assert_num_queries):
     position = raised(ann)
     with django_assert_num_queries(1):
-        opening, _session = store.open_for(ann.pk, uuid4(), now=now)
+        [(opening, _session)] = store.openings([(ann.pk, uuid4())], now=now)
     assert (opening.position, opening.unread, opening.unseen) == (position, 0, 0)
 
 
 def test_the_first_opening_makes_the_stream(ann, now):
-    opening, _session = store.open_for(ann.pk, uuid4(), now=now)
+    [(opening, _session)] = store.openings([(ann.pk, uuid4())], now=now)
     assert opening.position == store.position_of(Stream.objects.get(user=ann))
 
 
@@ -58,7 +58,7 @@ def test_an_opening_counts_as_a_list_does(people, now):
     write(ann)  # no number yet
     for state, through in (("archived", 1), ("read", 2), ("seen", 4)):
         store.mark(ann.pk, state=state, ids=None, through=through, now=now)
-    opening, _session = store.open_for(ann.pk, uuid4(), now=now)
+    [(opening, _session)] = store.openings([(ann.pk, uuid4())], now=now)
     assert (opening.unread, opening.unseen) == store.counts(ann.pk, now=now) == (5, 3)
 
 
@@ -67,10 +67,10 @@ def test_a_connection_opens_with_one_statement_as_of_one_moment(ann, now, django
     session_id = tickets.open_session(ann, method="test", now=now)
     position = raised(ann)
     with django_assert_num_queries(1):
-        opening, session = store.open_for(ann.pk, session_id, now=now)
+        [(opening, session)] = store.openings([(ann.pk, session_id)], now=now)
     assert (opening.position, session.session_id, session.alive) == (position, session_id, True)
     tickets.end_session(session_id)
-    opening, session = store.open_for(ann.pk, session_id, now=now)
+    [(opening, session)] = store.openings([(ann.pk, session_id)], now=now)
     assert (opening.position.fence, session.alive) == (position.fence + 1, False)
 
 
@@ -82,7 +82,7 @@ def test_a_session_is_judged_as_everywhere_else(ann, now, case):
     if case == "inactive":
         get_user_model().objects.filter(pk=ann.pk).update(is_active=False)
     later = now + timedelta(days=31) if case == "expired" else now
-    _opening, session = store.open_for(ann.pk, session_id, now=later)
+    [(_opening, session)] = store.openings([(ann.pk, session_id)], now=later)
     assert not session.alive
     assert session == tickets.check_sessions([session_id], now=later)[session_id]
 

@@ -234,20 +234,20 @@ async def test_timers_wake_the_connection(hub, server, settings):
     socket.release(None)
 
 
-async def test_a_database_that_does_not_answer(socket, server, monkeypatch):
+async def test_a_database_that_does_not_answer(hub, socket, server, monkeypatch):
     async def away(*args, **kwargs):
         raise Unavailable
 
-    monkeypatch.setattr(socket_module, "aredeem_then", away)
+    monkeypatch.setattr(hub.redeemer, "redeem", away)
     socket.connect(ticket="x", since=None)
     assert await server.closes() == 4413
 
 
-async def test_a_fault_of_ours_ends_this_connection_only_and_is_logged(socket, server, monkeypatch, caplog):
+async def test_a_fault_of_ours_ends_this_connection_only_and_is_logged(hub, socket, server, monkeypatch, caplog):
     async def broken(*args, **kwargs):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(socket_module, "aredeem_then", broken)
+    monkeypatch.setattr(hub.redeemer, "redeem", broken)
     with caplog.at_level(logging.ERROR):
         socket.connect(ticket="x", since=None)
         assert await server.closes() == 4413
