@@ -11,7 +11,7 @@ http = get_asgi_application()
 
 from notifications.live.lifespan import lifespan  # noqa: E402
 from notifications.live.routing import websocket_urlpatterns  # noqa: E402
-from project import daphne_sockets, uvicorn_sockets  # noqa: E402
+from project import collecting, daphne_sockets, uvicorn_sockets  # noqa: E402
 from tickets.api import Door  # noqa: E402
 from tickets.concurrency import Concurrency  # noqa: E402
 
@@ -27,3 +27,5 @@ application = ProtocolTypeRouter(
         "lifespan": lifespan,
     }
 )
+
+collecting.install()  # last: what was loaded so far stays

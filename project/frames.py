@@ -6,23 +6,19 @@ was spelled a moment ago. With compression off, as here, the bytes of a server's
 
 import struct
 
-_last: tuple[str, bytes] = ("", b"\x81\x00")
+from notifications.wire.remembering import remembering
 
 
-def text_frame(text: str) -> bytes:
-    """The one frame that carries `text`: final, unmasked, without extensions."""
-    global _last
-    said, frame = _last
-    if said is not text:
-        frame = _spelled(text.encode())
-        _last = (text, frame)
-    return frame
-
-
-def _spelled(payload: bytes) -> bytes:
+def _frame(text: str) -> bytes:
+    """Final, unmasked, without extensions."""
+    payload = text.encode()
     size = len(payload)
     if size < 126:
         return bytes((0x81, size)) + payload
     if size < 65_536:
         return struct.pack("!BBH", 0x81, 126, size) + payload
     return struct.pack("!BBQ", 0x81, 127, size) + payload
+
+
+text_frame = remembering(_frame)
+"""The one frame that carries a text."""

@@ -16,7 +16,7 @@ from .socket import Socket
 
 logger = logging.getLogger("notifications.socket")
 
-# It keeps nothing but the last event it spelled, so all sockets share one: a fan-out spells an event once.
+# It keeps nothing but the last events it spelled, so all sockets share one: a fan-out spells an event once.
 _native = NativeCodec()
 
 

@@ -6,12 +6,14 @@ two readers of such a frame may see two different things. Nothing a peer sends r
 """
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from .codec import BadFrame
 from .content import GREATEST_INTEGER
+from .remembering import remembering
 from .vocabulary import AnyCommand, Event, State
 
 FRAME_BYTES: Final = 8 * 1024
@@ -23,19 +25,15 @@ _encoder = msgspec.json.Encoder()
 
 
 class NativeCodec:
-    """Stateless but for the last event it spelled: a fan-out hands every socket the same event, spelled once."""
+    """Stateless but for the last events it spelled: a fan-out hands every socket the same event, spelled once."""
 
     subprotocol: Final = "usher.v1"
 
     def __init__(self) -> None:
-        self._event: Event | None = None
-        self._frame = ""
+        self._spelled: Callable[[Event], str] = remembering(_spelled)
 
     def encode(self, event: Event) -> str:
-        if event is not self._event:
-            self._frame = _encoder.encode(event).decode()
-            self._event = event
-        return self._frame
+        return self._spelled(event)
 
     def decode(self, frame: str | bytes) -> list[AnyCommand]:
         if isinstance(frame, bytes):
@@ -51,6 +49,10 @@ class NativeCodec:
         if problem:
             raise BadFrame("invalid", problem)
         return [command]
+
+
+def _spelled(event: Event) -> str:
+    return _encoder.encode(event).decode()
 
 
 def _problem(frame: str, command: AnyCommand) -> str | None:
