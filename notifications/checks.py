@@ -10,6 +10,7 @@ from .conf import Conf, conf
 
 POLICIES = ("reauth", "close", "ignore")
 _NAMES = [name for name, value in vars(Conf).items() if isinstance(value, property)]
+_NO_NUMBERS = ("ON_EXPIRY", "AUTHENTICATE_EACH_MESSAGE")
 
 
 @register("notifications")
@@ -27,7 +28,7 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         )
     for name in _NAMES:
         value = getattr(conf, name)
-        if name != "ON_EXPIRY" and (
+        if name not in _NO_NUMBERS and (
             isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf
         ):
             found.append(
@@ -37,6 +38,15 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                     id="notifications.E002",
                 )
             )
+    each: object = conf.AUTHENTICATE_EACH_MESSAGE
+    if not isinstance(each, bool):
+        found.append(
+            Error(
+                f"NOTIFICATIONS['AUTHENTICATE_EACH_MESSAGE'] is {each!r}.",
+                hint="It is True or False.",
+                id="notifications.E005",
+            )
+        )
     for name in set(getattr(settings, "NOTIFICATIONS", {})) - set(_NAMES):
         found.append(
             Error(

@@ -31,6 +31,18 @@ class Conf:
         return self._get("GRACE_SECONDS", 60.0)
 
     @property
+    def LIFETIME_SECONDS(self) -> float:
+        """The greatest age of a connection, less up to a fifth by chance; then it is asked to come back. A day: what a
+        process learnt at a handshake (a proxy's rules, an address, the code it runs) is not believed for ever."""
+        return self._get("LIFETIME_SECONDS", 86_400.0)
+
+    @property
+    def AUTHENTICATE_EACH_MESSAGE(self) -> bool:
+        """Whether every frame of a client but `ping` must carry a token. Off: the socket itself is what was proven, and
+        a token in each frame is copied to wherever frames are."""
+        return self._get("AUTHENTICATE_EACH_MESSAGE", False)
+
+    @property
     def REAUTH_ATTEMPTS(self) -> int:
         """Refused tickets in a row on one connection: a second try is a race, a fourth is a guess."""
         return self._get("REAUTH_ATTEMPTS", 3)

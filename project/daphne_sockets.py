@@ -6,15 +6,17 @@ traceback; and it believes a header `Daphne-Root-Path` from anybody, percent-dec
 Afterwards it answers every ping, however many answers are waiting to be read: what a peer that does not read sends in
 pings, the process would keep. RFC 6455 (5.5.3) lets a pong stand for all pings before it.
 
-And it spells, and notes for a log that nobody reads, each frame for each socket. Here a text that goes to many is
-spelled once (`frames`).
+And it spells, and notes for a log that nobody reads, each frame for each socket. Here sockets are offered to send a
+text that goes to many as it was spelled for the first of them (`frames`), without the detours of ASGI.
 """
 
+import functools
 from typing import Any
 
 from autobahn.websocket.types import ConnectionDeny
-from daphne import ws_protocol
+from daphne import server, ws_protocol
 
+from notifications.live import extension
 from project.frames import text_frame
 
 
@@ -32,14 +34,23 @@ class StrictProtocol(ws_protocol.WebSocketProtocol):
         if unread is None or not unread():
             super().onPing(payload)
 
-    def serverSend(self, content: Any, binary: bool = False) -> None:  # noqa: N802 (daphne's name)
-        plain = not binary and self.state == self.STATE_OPEN and self._perMessageCompress is None
-        if plain and not self.send_queue:
-            self.transport.write(text_frame(content))
-        else:
-            super().serverSend(content, binary)
+    def say_text(self, text: str) -> bool:
+        """`notifications.live.extension`: if nothing but the text decides what goes on the wire."""
+        if self.state != self.STATE_OPEN or self._perMessageCompress is not None or self.send_queue:
+            return False
+        self.transport.write(text_frame(text))
+        return True
 
 
 def install() -> None:
     """Have every daphne server of this process use it."""
+    create_application = server.Server.create_application
+
+    @functools.wraps(create_application)
+    def create_and_offer(self: Any, protocol: Any, scope: Any) -> Any:
+        if isinstance(protocol, StrictProtocol):
+            scope.setdefault("extensions", {})[extension.NAME] = protocol.say_text
+        return create_application(self, protocol, scope)
+
+    server.Server.create_application = create_and_offer
     ws_protocol.WebSocketFactory.protocol = StrictProtocol

@@ -28,6 +28,7 @@ ONLY_IN: dict[tuple[str, ...], tuple[str, ...]] = {
         "notifications/wire/*",
         "tickets/rest.py",  # where DRF reads it: request bodies, strictly
         "tickets/audit.py",  # a log line, never a frame
+        "tickets/identification.py",  # a claim that is JSON in a string
     ),
 }
 BRIDGES = {

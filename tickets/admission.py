@@ -9,9 +9,13 @@ from django.http import HttpRequest
 from django.http.request import split_domain_port, validate_host
 
 from tickets import handshake, network
-from tickets.conf import conf
+from tickets.conf import conf, once
+from tickets.grants import SignedInFrom
 
 Scope = MutableMapping[str, Any]
+
+LONGEST_DEVICE = 200
+"""Characters of a User-Agent that are kept; browsers' have half as many."""
 
 SCOPE_KEY = "usher.admission"
 """Where `Door` leaves the `Admission` in the scope."""
@@ -28,10 +32,11 @@ class Admission:
     subprotocols: tuple[str, ...]
     """Offered by the client, without credentials."""
     ticket: str | None = field(repr=False)
+    token: str | None = field(repr=False)
     problem: str | None
-    """"two_tickets", "no_protocol", "malformed" or None; with a problem there is no ticket."""
+    """"two_tickets", "no_protocol", "malformed", "no_token" or None; with a problem there is no credential."""
     carrier: str
-    """Where the ticket came: "subprotocol", "header", "query" or ""."""
+    """Where the credential came: "subprotocol", "header", "query", "bearer", "jid", "jid_query" or ""."""
 
 
 def admit(scope: Scope) -> Admission:
@@ -40,16 +45,32 @@ def admit(scope: Scope) -> Admission:
     Call it on the scope that the server made (see `Door`): routers hand on copies, and scrubbing a copy leaves the
     query string in the server's log.
     """
-    found = handshake.take(scope, protocols=conf.PROTOCOLS, allow_query=conf.ALLOW_QUERY)
+    found = handshake.take(scope, protocols=conf.PROTOCOLS, carriers=_carriers(), jid_name=conf.JID_NAME)
     caller = _caller_of_scope(scope)
+    problem = found.problem or ("no_token" if conf.JID_ENFORCE and found.token is None else None)
     return Admission(
         origin_ok=_is_origin_allowed(scope, caller.secure),
         address=caller.address,
         subprotocols=found.subprotocols,
-        ticket=found.ticket,
-        problem=found.problem,
+        ticket=None if problem else found.ticket,
+        token=None if problem else found.token,
+        problem=problem,
         carrier=found.carrier,
     )
+
+
+@once
+def _carriers() -> frozenset[str]:
+    jid = {"jid": bool(conf.JID_KEY), "jid_query": bool(conf.JID_KEY) and conf.JID_ALLOW_QUERY}
+    more = {carrier for carrier, is_open in {"query": conf.ALLOW_QUERY, **jid}.items() if is_open}
+    return frozenset(more if conf.JID_ENFORCE else {*conf.CARRIERS, *more})
+
+
+@once
+def frame_credentials() -> frozenset[str]:
+    """What this site accepts in a frame: "ticket", "token"."""
+    kinds = {"frame": "ticket", "token_frame": "token"}
+    return frozenset(kind for carrier, kind in kinds.items() if carrier in conf.CARRIERS)
 
 
 class Door:
@@ -85,6 +106,13 @@ def kept_network(address: str | None) -> str:
     return network.binding(address, exact=conf.NETWORK_POLICY == "exact")
 
 
+def signed_in_from(request: HttpRequest) -> SignedInFrom:
+    """What is kept of where a request to sign in came from."""
+    told = request.META.get("HTTP_USER_AGENT", "")
+    device = "".join(character for character in told if character.isprintable())[:LONGEST_DEVICE]
+    return SignedInFrom(device=device, network=kept_network(caller_of(request).address))
+
+
 def socket_url(request: HttpRequest) -> str:
     """Where the socket is, as this caller reaches it."""
     scheme = "wss" if caller_of(request).secure else "ws"
@@ -104,12 +132,12 @@ def _caller_of_scope(scope: Scope) -> network.Caller:
 
 
 def _is_origin_allowed(scope: Scope, secure: bool) -> bool:
+    sent = network.header_values(scope["headers"], b"origin")
     allowed = set(network.origins(tuple(conf.ALLOWED_ORIGINS)))
-    hosts = network.header_values(scope["headers"], b"host")
+    hosts = network.header_values(scope["headers"], b"host") if sent else []
     own = network.own_origin(hosts, secure=secure)
     if own and _is_host_allowed(hosts[0]):
         allowed.add(own)
-    sent = network.header_values(scope["headers"], b"origin")
     return network.is_origin_allowed(sent, allowed=allowed, required=conf.REQUIRE_ORIGIN)
 
 

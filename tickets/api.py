@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.db import Error as DatabaseError
 
-from tickets.admission import SCOPE_KEY, Admission, Door, admit, kept_network, socket_url
+from tickets.admission import SCOPE_KEY, Admission, Door, admit, frame_credentials, kept_network, socket_url
 from tickets.audit import record as audit
 from tickets.conf import conf
 from tickets.grants import (
@@ -25,9 +25,11 @@ from tickets.grants import (
     SessionEnded,
     SessionState,
     TicketRefused,
+    TokenRefused,
     Unavailable,
 )
 from tickets.issuing import issue, revoke
+from tickets.own import OwnSession, end_other_sessions, end_own_session, own_sessions, seen
 from tickets.prepared import cursor as prepared_cursor
 from tickets.redeeming import redeem
 from tickets.rows import any_of
@@ -50,6 +52,7 @@ __all__ = [
     "EndReason",
     "Grant",
     "IssuedTicket",
+    "OwnSession",
     "Purpose",
     "RateLimited",
     "Redeemer",
@@ -57,6 +60,7 @@ __all__ = [
     "SessionEnded",
     "SessionState",
     "TicketRefused",
+    "TokenRefused",
     "Unavailable",
     "acheck_sessions",
     "admit",
@@ -68,14 +72,19 @@ __all__ = [
     "arevoke",
     "audit",
     "check_sessions",
+    "end_other_sessions",
+    "end_own_session",
     "end_session",
+    "frame_credentials",
     "in_thread",
     "issue",
     "kept_network",
     "open_session",
+    "own_sessions",
     "prepared_cursor",
     "redeem",
     "revoke",
+    "seen",
     "session_sql",
     "session_state",
     "socket_url",

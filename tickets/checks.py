@@ -12,6 +12,7 @@ from tickets.conf import Conf, conf
 from tickets.network import parse_origin, parse_proxy
 
 POLICIES = ("off", "report", "prefix", "exact")
+CARRIERS = ("subprotocol", "header", "frame", "bearer", "token_frame")
 SHORTEST_KEY = 32
 """Bytes: RFC 7518, section 3.2, wants a key at least as long as the hash."""
 SANE_TICKET_SECONDS = (5, 300)
@@ -37,6 +38,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
     return [
         *_unknown_names(),
         *_policy(),
+        *_carriers(),
         *_numbers(),
         *_malformed("ALLOWED_ORIGINS", conf.ALLOWED_ORIGINS, _refuse_origin, "E004", "Write scheme://host[:port]."),
         *_malformed(
@@ -61,7 +63,19 @@ def check_tokens(**_: Any) -> list[checks.CheckMessage]:
     if not jwt.get("ISSUER") or not jwt.get("AUDIENCE"):
         hint = "Name both; without them tokens made for another site with this key are taken for ours."
         found.append(checks.Error("SIMPLE_JWT has no ISSUER or no AUDIENCE.", hint=hint, id="tickets.E009"))
-    return found
+    return [*found, *_shared_key(key)]
+
+
+def _shared_key(own: str) -> Iterator[checks.CheckMessage]:
+    shared = conf.JID_KEY
+    if shared and (shared in (own, settings.SECRET_KEY) or len(shared.encode()) < SHORTEST_KEY):
+        hint = (
+            f"Use at least {SHORTEST_KEY} random bytes that are no other key of this site: who knows it is everybody."
+        )
+        yield checks.Error("TICKETS['JID_KEY'] is too short or not its own.", hint=hint, id="tickets.E012")
+    if conf.JID_ENFORCE and not shared:
+        hint = "Set JID_KEY, or nobody can open a socket."
+        yield checks.Error("TICKETS['JID_ENFORCE'] is on without JID_KEY.", hint=hint, id="tickets.E013")
 
 
 @checks.register
@@ -80,6 +94,9 @@ def check_deployment(**_: Any) -> list[checks.CheckMessage]:
     if conf.ALLOW_QUERY:
         hint = "Let clients send the ticket as a subprotocol or in the Authorization header; addresses are logged."
         found.append(checks.Warning("TICKETS['ALLOW_QUERY'] is on.", hint=hint, id="tickets.W002"))
+    if conf.JID_KEY and conf.JID_ALLOW_QUERY:
+        hint = "Have clients send it in a header where they can; addresses are logged, and it is good more than once."
+        found.append(checks.Warning("TICKETS['JID_ALLOW_QUERY'] is on.", hint=hint, id="tickets.W004"))
     if conf.NETWORK_POLICY in ("off", "report"):
         hint = "Use 'prefix': a stolen ticket is then worth nothing elsewhere."
         message = f"TICKETS['NETWORK_POLICY'] is {conf.NETWORK_POLICY!r}: no network is refused."
@@ -99,6 +116,13 @@ def _policy() -> Iterator[checks.CheckMessage]:
         hint = f"Choose one of {', '.join(POLICIES)}."
         message = f"TICKETS['NETWORK_POLICY'] is {conf.NETWORK_POLICY!r}."
         yield checks.Error(message, hint=hint, id="tickets.E002")
+
+
+def _carriers() -> Iterator[checks.CheckMessage]:
+    found = conf.CARRIERS
+    if not isinstance(found, list | tuple) or not found or any(each not in CARRIERS for each in found):
+        hint = f"List at least one of {', '.join(CARRIERS)}; tickets in addresses are ALLOW_QUERY."
+        yield checks.Error(f"TICKETS['CARRIERS'] is {found!r}.", hint=hint, id="tickets.E011")
 
 
 def _numbers() -> Iterator[checks.CheckMessage]:

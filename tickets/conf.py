@@ -3,9 +3,13 @@
 Every default stands here beside its reason; `tickets.checks` refuses values that make no sense.
 """
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.conf import settings
+
+R = TypeVar("R")
 
 
 class Conf:
@@ -66,9 +70,48 @@ class Conf:
         return self._get("REFRESH_GRACE", 10)
 
     @property
+    def CARRIERS(self) -> list[str]:
+        """The ways in that are open. A ticket: `subprotocol`, `header` (`Authorization: Ticket`), `frame` (the first
+        one, or `reauth`). A JWT: `bearer` (`Authorization: Bearer`, for programs), `token_frame`. None of them is ever
+        part of an address, and no page can make a browser send one of them by itself, as it sends cookies."""
+        return self._get("CARRIERS", ["subprotocol", "header", "frame", "bearer", "token_frame"])
+
+    @property
     def ALLOW_QUERY(self) -> bool:
         """Whether `?ticket=` is read. Off: addresses are logged by servers, proxies and browsers."""
         return self._get("ALLOW_QUERY", False)
+
+    @property
+    def JID_KEY(self) -> str:
+        """The key shared with an application that makes JWTs for this site (AnyCable's JWT identification). Empty: none
+        is accepted."""
+        return self._get("JID_KEY", "")
+
+    @property
+    def JID_NAME(self) -> str:
+        """What the parameter of such a token is called; the header is this with `X-` before it. AnyCable's names."""
+        return self._get("JID_NAME", "jid")
+
+    @property
+    def JID_ALLOW_QUERY(self) -> bool:
+        """Whether such a token is read from the address, as AnyCable's clients send it. Off: addresses are logged, and
+        this token is good more than once."""
+        return self._get("JID_ALLOW_QUERY", False)
+
+    @property
+    def JID_ENFORCE(self) -> bool:
+        """Whether a socket that shows no such token is refused, whatever else it could show."""
+        return self._get("JID_ENFORCE", False)
+
+    @property
+    def JID_IDENTIFIER(self) -> str:
+        """Which of the identifiers in `ext` is the person."""
+        return self._get("JID_IDENTIFIER", "user_id")
+
+    @property
+    def JID_USER_FIELD(self) -> str:
+        """The field of the user model that the identifier is compared with."""
+        return self._get("JID_USER_FIELD", "pk")
 
     @property
     def NETWORK_POLICY(self) -> str:
@@ -117,3 +160,18 @@ class Conf:
 
 
 conf = Conf()
+
+
+def once(read: Callable[[], R]) -> Callable[[], R]:
+    """`read`, called again only when `settings.TICKETS` is another object: for what every handshake asks."""
+    known: tuple[object, R] | None = None
+
+    @functools.wraps(read)
+    def cached() -> R:
+        nonlocal known
+        source = getattr(settings, "TICKETS", None)
+        if known is None or known[0] is not source:
+            known = source, read()
+        return known[1]
+
+    return cached

@@ -16,6 +16,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
 from tickets import sessions
+from tickets.admission import signed_in_from
 from tickets.grants import SessionEnded
 from tickets.problems import Problem
 from tickets.tokens import Credential
@@ -83,7 +84,9 @@ def _signed_in(request: Any, user: Any, **_: Any) -> None:
     known = known_session(session)
     # Signing in again over a session of one's own prolongs it: another one would be out of reach of the next logout.
     if known is None or not sessions.prolong(known, user, expires_at=expires_at, now=now):
-        session[SID] = str(sessions.open_session(user, method=METHOD, expires_at=expires_at, now=now))
+        origin = signed_in_from(request)
+        opened = sessions.open_session(user, method=METHOD, expires_at=expires_at, origin=origin, now=now)
+        session[SID] = str(opened)
 
 
 @receiver(user_logged_out)

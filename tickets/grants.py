@@ -98,6 +98,18 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedInFrom:
+    """Where a login session began, for its person to know it by: what the program calls itself, and the network in
+    CIDR notation. Both are only what was told, and empty if nothing was."""
+
+    device: str = ""
+    network: str = ""
+
+
+NOWHERE = SignedInFrom()
+
+
+@dataclass(frozen=True, slots=True)
 class SessionState:
     """Whether a login session still stands. `reason` is set exactly when it does not; `expires_at` in POSIX seconds."""
 

@@ -30,24 +30,35 @@ _CREDENTIAL_HEADERS = frozenset({b"authorization", b"proxy-authorization", b"coo
 _CREDENTIAL_PARAMETERS = frozenset({b"ticket", b"token", b"access_token"})
 _SUBPROTOCOL_HEADER = b"sec-websocket-protocol"
 
+_TOKEN_CARRIERS = frozenset({"bearer", "jid", "jid_query"})
+
 Headers = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What a handshake offered. `ticket` is None unless there was exactly one and nothing was wrong."""
+    """What a handshake offered. At most one of `ticket` and `token` is set: there was one credential in all, by a way
+    that is open, and nothing was wrong."""
 
     subprotocols: tuple[str, ...]
     """As offered, in order, without credentials and without what is no token."""
     ticket: str | None = field(repr=False)
+    token: str | None = field(repr=False)
     carrier: str
-    """Where the ticket came: "subprotocol", "header", "query" or ""."""
+    """Where it came: "subprotocol", "header", "query", "bearer", "jid", "jid_query" or ""."""
     problem: str | None
     """TWO_TICKETS, NO_PROTOCOL, MALFORMED or None."""
 
 
-def take(scope: MutableMapping[str, Any], *, protocols: Collection[str], allow_query: bool) -> Handshake:
-    """Read the handshake in `scope`, and scrub `scope` in place.
+def take(
+    scope: MutableMapping[str, Any],
+    *,
+    protocols: Collection[str],
+    carriers: Collection[str],
+    jid_name: str = "jid",
+) -> Handshake:
+    """Read the handshake in `scope`, and scrub `scope` in place. Credentials are looked for where `carriers` says, and
+    scrubbed everywhere. `jid_name` is what AnyCable's token is called, as a parameter and, behind `X-`, as a header.
 
     A ticket among the subprotocols needs one of `protocols` beside it, since the server must answer with one and must
     never answer with a ticket. The raw header is read, not `scope["subprotocols"]`: daphne percent-decodes that.
@@ -56,16 +67,23 @@ def take(scope: MutableMapping[str, Any], *, protocols: Collection[str], allow_q
     offer = ",".join(value.decode("latin-1") for name, value in headers if name.lower() == _SUBPROTOCOL_HEADER)
     offered = list(_elements(offer))
     kept = tuple(name for name in offered if not _hides_ticket(name) and _TOKEN.fullmatch(name))
-    found = [("subprotocol", name[len(TICKET_PREFIX) :]) for name in offered if _is_ticket(name)]
-    found += [("header", ticket) for ticket in _authorization_tickets(headers)]
     query = bytes(scope.get("query_string") or b"")
-    if allow_query:
-        found += [("query", ticket) for ticket in _query_tickets(query)]
-    _scrub(scope, headers, kept, query)
+    found = [("subprotocol", name[len(TICKET_PREFIX) :]) for name in offered if _is_ticket(name)]
+    found += [("header", ticket) for ticket in _authorizations(headers, "ticket")]
+    found += [("query", ticket) for ticket in _parameters(query, b"ticket")]
+    found += [("bearer", token) for token in _authorizations(headers, "bearer")]
+    jid = jid_name.lower().encode()
+    found += [("jid", value.decode("latin-1").strip()) for name, value in headers if name.lower() == b"x-" + jid]
+    found += [("jid_query", token) for token in _parameters(query, jid)]
+    found = [(carrier, credential) for carrier, credential in found if carrier in carriers]
+    _scrub(scope, headers, kept, query, jid)
 
     problem = _problem(offer, offered, kept, found, protocols)
-    carrier, ticket = found[0] if len(found) == 1 else ("", None)
-    return Handshake(kept, None if problem else ticket, carrier, problem)
+    carrier, credential = found[0] if len(found) == 1 else ("", None)
+    if problem:
+        return Handshake(kept, None, None, carrier, problem)
+    is_token = carrier in _TOKEN_CARRIERS
+    return Handshake(kept, None if is_token else credential, credential if is_token else None, carrier, None)
 
 
 def _elements(offer: str) -> Iterator[str]:
@@ -83,18 +101,18 @@ def _hides_ticket(name: str) -> bool:
     return TICKET_PREFIX in unquote(name).lower()
 
 
-def _authorization_tickets(headers: Headers) -> Iterator[str]:
+def _authorizations(headers: Headers, wanted: str) -> Iterator[str]:
     for name, value in headers:
         if name.lower() == b"authorization":
             scheme, _, rest = value.decode("latin-1").strip().partition(" ")
-            if scheme.lower() == "ticket":
+            if scheme.lower() == wanted:
                 yield rest.strip()
 
 
-def _query_tickets(query: bytes) -> Iterator[str]:
+def _parameters(query: bytes, wanted: bytes) -> Iterator[str]:
     for pair in query.split(b"&"):
         name, _, value = pair.partition(b"=")
-        if _parameter(name) == b"ticket":
+        if _parameter(name) == wanted:
             yield unquote_to_bytes(value).decode("latin-1")
 
 
@@ -119,8 +137,9 @@ def _problem(
     return None
 
 
-def _scrub(scope: MutableMapping[str, Any], headers: Headers, kept: Iterable[str], query: bytes) -> None:
-    clean = [(name, value) for name, value in headers if name.lower() not in _CREDENTIAL_HEADERS]
+def _scrub(scope: MutableMapping[str, Any], headers: Headers, kept: Iterable[str], query: bytes, jid: bytes) -> None:
+    secret = _CREDENTIAL_HEADERS | {b"x-" + jid}
+    clean = [(name, value) for name, value in headers if name.lower() not in secret]
     clean = [(name, value) for name, value in clean if name.lower() != _SUBPROTOCOL_HEADER]
     offer = ", ".join(kept).encode("ascii")
     if offer:
@@ -130,5 +149,6 @@ def _scrub(scope: MutableMapping[str, Any], headers: Headers, kept: Iterable[str
     else:
         scope["headers"] = clean
     scope["subprotocols"] = list(kept)
-    pairs = [pair for pair in query.split(b"&") if _parameter(pair.partition(b"=")[0]) not in _CREDENTIAL_PARAMETERS]
+    hidden = _CREDENTIAL_PARAMETERS | {jid}
+    pairs = [pair for pair in query.split(b"&") if _parameter(pair.partition(b"=")[0]) not in hidden]
     scope["query_string"] = b"&".join(pairs)

@@ -2,6 +2,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 
 class LoginSession(models.Model):
@@ -13,7 +14,11 @@ class LoginSession(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="login_sessions")
     method = models.CharField(max_length=32)
+    # For the person to know it by: the User-Agent and the network that it began with.
+    device = models.CharField(max_length=200, blank=True)
+    network = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField()
+    seen_at = models.DateTimeField("last seen", default=timezone.now)
     expires_at = models.DateTimeField(db_index=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     end_reason = models.CharField(max_length=32, blank=True)

@@ -20,6 +20,7 @@ UNIX = "unix"
 # Addresses -----------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)
 def parse_address(text: str) -> Address | None:
     """The address in `text` without port, brackets or zone, or None. IPv4 mapped into IPv6 counts as IPv4."""
     text = text.strip()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import singledispatch
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError, transaction
@@ -197,6 +198,11 @@ class StrictView(APIView):
         response = super().finalize_response(request, response, *args, **kwargs)
         response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+
+def current_session(request: Any) -> UUID | None:
+    """The login session that the request stands on; None for somebody who signed in before there were any."""
+    return getattr(request.auth, "session_id", None)
 
 
 class NowhereView(StrictView):

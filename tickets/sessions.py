@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from tickets import audit
 from tickets.conf import conf
-from tickets.grants import EndReason, SessionState
+from tickets.grants import NOWHERE, EndReason, SessionState, SignedInFrom
 from tickets.models import LoginSession
 from tickets.rows import any_of, quoted, reader
 from tickets.signals import session_ended
@@ -24,18 +24,22 @@ def open_session(
     method: str,
     expires_at: datetime | None = None,
     refresh_jti: str = "",
+    origin: SignedInFrom = NOWHERE,
     now: datetime | None = None,
 ) -> UUID:
     """Record that `user` signed in by `method` ("django", "token", …); return the session's id.
 
     It ends at `expires_at`, `TICKETS["SESSION_DAYS"]` from now at the latest. `refresh_jti` is the id of the refresh
-    token that belongs to it, if any.
+    token that belongs to it, if any; `origin` is for the person to know it by.
     """
     now = now or timezone.now()
     session = LoginSession.objects.create(
         user=user,
         method=method,
+        device=origin.device,
+        network=origin.network,
         created_at=now,
+        seen_at=now,
         expires_at=capped(expires_at, now),
         refresh_jti=refresh_jti,
     )
@@ -46,7 +50,7 @@ def open_session(
 def open_once(session_id: UUID, user: Any, *, method: str, expires_at: datetime, now: datetime | None = None) -> None:
     """Open a login session under a given id, unless it was opened before; whether it has ended since is not asked."""
     now = now or timezone.now()
-    columns = {"user": user, "method": method, "created_at": now, "expires_at": capped(expires_at, now)}
+    columns = {"user": user, "method": method, "created_at": now, "seen_at": now, "expires_at": capped(expires_at, now)}
     _session, opened = LoginSession.objects.get_or_create(pk=session_id, defaults=columns)
     if opened:
         audit.record("session_opened", user=user.pk, session=session_id, method=method)

@@ -23,6 +23,7 @@ from tickets.conf import conf
 from tickets.grants import Grant, Purpose, Refusal, Unavailable
 from tickets.redeeming import digest_of, redeem_digest, redeem_together
 from tickets.threads import in_thread
+from tickets.tokens import admit_token
 
 R = TypeVar("R")
 
@@ -73,6 +74,21 @@ class Redeemer(Generic[R]):
         finally:
             if presented.answer.cancelled() and presented in self._waiting:  # gave up before its turn came
                 self._waiting.remove(presented)
+
+    async def verify(self, token: str, *, address: str | None) -> tuple[Grant, R]:
+        """The same for an access token, which is good until its own end and any number of times. Raises `TokenRefused`,
+        `SessionEnded` or `Unavailable`."""
+        try:
+            async with asyncio.timeout(conf.REDEEM_TIMEOUT):
+                return await in_thread(self._verify, token, address)
+        except TimeoutError as error:
+            raise Unavailable("verify: no answer in time") from error
+        except DatabaseError as error:
+            raise Unavailable(f"verify: {type(error).__name__}") from error
+
+    def _verify(self, token: str, address: str | None) -> tuple[Grant, R]:
+        grant = admit_token(token, address=address)
+        return grant, self._then([grant])[0]
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         # On the loop's next turn: what arrived in this one goes together.

@@ -16,9 +16,9 @@ from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
-from tickets import audit
+from tickets import audit, identification
 from tickets.conf import conf
-from tickets.grants import EndReason, Grant, RefreshRaced, SessionEnded, TokenRefused
+from tickets.grants import NOWHERE, EndReason, Grant, RefreshRaced, SessionEnded, SignedInFrom, TokenRefused
 from tickets.models import LoginSession
 from tickets.sessions import end_session, open_session, plain_id, why_not
 
@@ -41,12 +41,13 @@ class Credential:
     session_id: UUID
 
 
-def sign_in(user: Any, *, now: datetime | None = None) -> Pair:
+def sign_in(user: Any, *, origin: SignedInFrom = NOWHERE, now: datetime | None = None) -> Pair:
     """Open a login session for a person whose password was checked, and give out its tokens."""
     now = now or timezone.now()
     jti = uuid4().hex
     expires_at = now + api_settings.REFRESH_TOKEN_LIFETIME
-    session_id = open_session(user, method=METHOD, expires_at=expires_at, refresh_jti=jti, now=now)
+    how: Any = {"method": METHOD, "expires_at": expires_at, "refresh_jti": jti, "origin": origin}
+    session_id = open_session(user, now=now, **how)
     session = LoginSession.objects.select_related("user").get(pk=session_id)
     return _pair(session, now)
 
@@ -62,7 +63,7 @@ def rotate(refresh: str, *, now: datetime | None = None) -> Pair:
     session_id, jti = _claims(_read(RefreshToken, refresh))
     # Columns of this row alone, see tickets.redeeming._spend().
     spendable = LoginSession.objects.filter(pk=session_id, refresh_jti=jti, ended_at=None, expires_at__gt=now)
-    spent = spendable.update(refresh_jti=uuid4().hex, previous_jti=jti, rotated_at=now)
+    spent = spendable.update(refresh_jti=uuid4().hex, previous_jti=jti, rotated_at=now, seen_at=now)
     session = _standing_session(session_id, now)
     if not spent:
         _refuse_spent(session, jti, now)
@@ -92,16 +93,40 @@ def sign_out(refresh: str, *, now: datetime | None = None) -> None:
 
 
 def grant_for_token(access: str, *, now: datetime | None = None) -> Grant:
-    """What an access token entitles to, until its own end. Raises `TokenRefused` or `SessionEnded`."""
+    """What an access token entitles to, until its own end: one of this site's, or one that another application made
+    (`tickets.identification`). Raises `TokenRefused` or `SessionEnded`."""
     now = now or timezone.now()
-    token, session = _authenticated(access, now)
+    try:
+        token, session = _authenticated(access, now)
+        ends = float(token["exp"])
+    except TokenRefused as refused:
+        if refused.code == "token_expired" or not identification.is_on():
+            raise
+        identified = identification.identify(access, now=now)
+        session, ends = _standing_session(identified.session_id, now), identified.expires_at
+        if session.user_id != identified.user.pk:  # the same name for another person: somebody else's session
+            raise TokenRefused from None
     return Grant(
         user_id=plain_id(session.user_id),
         username=session.user.get_username(),
         session_id=session.pk,
-        expires_at=min(float(token["exp"]), session.expires_at.timestamp()),
+        expires_at=min(ends, session.expires_at.timestamp()),
         session_expires_at=session.expires_at.timestamp(),
     )
+
+
+def admit_token(access: str, *, address: str | None, now: datetime | None = None) -> Grant:
+    """`grant_for_token()` for somebody who opens a socket or goes on with one; audited either way."""
+    try:
+        grant = grant_for_token(access, now=now)
+    except TokenRefused as refused:
+        audit.record("token_accepted", ok=False, why=refused.code, address=address)
+        raise
+    except SessionEnded as ended:
+        audit.record("token_accepted", ok=False, why=ended.reason or "unknown_session", address=address)
+        raise
+    audit.record("token_accepted", user=grant.user_id, session=grant.session_id, address=address)
+    return grant
 
 
 class SessionTokenAuthentication(BaseAuthentication):

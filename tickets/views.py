@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tickets import audit, tokens
-from tickets.admission import caller_of, socket_url
+from tickets.admission import caller_of, signed_in_from, socket_url
 from tickets.allowance import spend
 from tickets.conf import conf
 from tickets.django_sessions import lazy_session
@@ -83,7 +83,7 @@ class TokenView(_PublicView):
         form = SignInSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         user = _authenticate(request, **form.validated_data)
-        return Response(TokenPairSerializer(tokens.sign_in(user)).data)
+        return Response(TokenPairSerializer(tokens.sign_in(user, origin=signed_in_from(request._request))).data)
 
 
 def _authenticate(request: Request, username: str, password: str) -> Any:

@@ -52,10 +52,12 @@ from ..wire.vocabulary import (
     StateChanged,
     UnsetType,
     User,
+    Vouched,
     Welcome,
 )
 from .bucket import Bucket
-from .steps import Check, Close, Load, Mark, Open, Redeem, Send, Step
+from .proving import Proof, Prover
+from .steps import Check, Close, Load, Mark, Open, Redeem, Send, Step, Verify
 
 
 class Phase(Enum):
@@ -68,6 +70,7 @@ class Phase(Enum):
 
 
 OnExpiry = Literal["reauth", "close", "ignore"]
+ReauthReason = Literal["session_expired", "credentials_changed", "requested"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,9 @@ class Limits:
     authentication_seconds: float = 5.0
     on_expiry: OnExpiry = "reauth"
     grace_seconds: float = 60.0
+    lifetime_seconds: float = inf
+    authenticate_each_message: bool = False
+    frame_credentials: frozenset[str] = frozenset({"ticket", "token"})
     reauth_attempts: int = 3
     reauth_spacing: float = 1.0
     window: int = 64
@@ -95,6 +101,8 @@ REFUSED_COMMANDS: Final = 100
 REFUSED_SECONDS: Final = 10.0
 BAD_FRAMES: Final = 5
 BAD_FRAME_SECONDS: Final = 60.0
+# Of the greatest lifetime, so much is left to chance: a process that filled up in a minute is not emptied in one.
+LIFETIME_JITTER: Final = 0.2
 # What could not be read from the database is asked for again after this long.
 RETRY_SECONDS: Final = 1.0
 # What a client is asked to wait before it comes back; its own back-off where nothing stands here.
@@ -156,6 +164,7 @@ class Connection:
         "_commands",
         "_deadline",
         "_early",
+        "_end",
         "_fence",
         "_fence_at_redeem",
         "_grant_end",
@@ -163,6 +172,8 @@ class Connection:
         "_marks",
         "_met_fence",
         "_next_attempt_at",
+        "_prover",
+        "_proving",
         "_reauth_ref",
         "_redeeming",
         "_refused",
@@ -172,6 +183,7 @@ class Connection:
         "_stalled_since",
         "_state_version",
         "_streams",
+        "_token",
         "_unacked",
         "code",
         "frames_sent",
@@ -182,7 +194,8 @@ class Connection:
         "pushes_dropped",
     )
 
-    def __init__(self, *, name: str, limits: Limits, now: float) -> None:
+    def __init__(self, *, name: str, limits: Limits, now: float, jitter: float = 0.0) -> None:
+        """`jitter` in [0, 1): how much earlier than others of its age it ends, so that not all come back at once."""
         self.name = name
         self.limits = limits
         self.phase = Phase.AUTHENTICATING
@@ -192,8 +205,12 @@ class Connection:
 
         # What the client may do, and until when.
         self.grant: Grant | None = None
-        self._redeeming = False
+        self._redeeming = False  # a credential is being judged
+        self._token: str | None = None  # which, if it is no ticket
+        self._proving = False  # it is one that a command must be proven by
+        self._prover = Prover() if limits.authenticate_each_message else None
         self._since: Since | None = None
+        self._end = now + limits.lifetime_seconds * (1 - LIFETIME_JITTER * jitter)
         self._authentication_deadline = now + limits.authentication_seconds
         self._grant_end = inf
         self._deadline = inf  # of the re-authentication that is required
@@ -231,13 +248,13 @@ class Connection:
 
     # --- Opening ---
 
-    def connected(self, *, ticket: str | None, since: str | None, now: float) -> list[Step]:
-        """The socket was accepted. Without a ticket the first frame must be `authenticate`."""
+    def connected(self, *, ticket: str | None, since: str | None, now: float, token: str | None = None) -> list[Step]:
+        """The socket was accepted. Without a ticket or a token the first frame must be `authenticate`."""
         steps: list[Step] = []
         if not self._take_since(since):
             return self._bye(steps, CloseCode.PROTOCOL_ERROR)
-        if ticket is not None:
-            self._redeem(steps, ticket, frozenset({Purpose.CONNECT}))
+        if ticket is not None or token is not None:
+            self._present(steps, ticket, token, frozenset({Purpose.CONNECT}))
         return steps
 
     def rejected(self, code: CloseCode, now: float) -> list[Step]:
@@ -245,27 +262,40 @@ class Connection:
         return self._bye([], code)
 
     def redeemed(self, grant: Grant, now: float) -> list[Step]:
-        """The ticket was good."""
+        """The ticket or the token was good."""
         steps = self._due(now)
         if self.phase is Phase.CLOSED:
             return steps
         self._redeeming = False
+        if self._prover and self._token is not None:
+            self._prover.believe(self._token, grant.expires_at)
         if self.grant is None:
             self.grant = grant
             self._grant_end = grant.expires_at
             steps.append(Open(grant))
+        elif grant.user_id != self.grant.user_id:
+            self._bye(steps, CloseCode.FORBIDDEN)
+        elif self._proving:
+            self._proven(steps, grant, now)
         else:
-            self._reauthenticate(steps, self.grant, grant, now)
+            self._reauthenticate(steps, grant, now)
+        self._prove_next(steps)
         return steps
 
     def refused(self, now: float) -> list[Step]:
-        """The ticket was not good; why is nobody's business but the audit log's."""
+        """The ticket or the token was not good; why is nobody's business but the audit log's."""
         steps = self._due(now)
         if self.phase is Phase.CLOSED:
             return steps
         self._redeeming = False
         if self.phase is Phase.AUTHENTICATING:
             return self._bye(steps, CloseCode.TICKET_REFUSED)
+        if self._proving:
+            self._hold(steps, now, "requested")
+            self._settle(steps, now)
+            self._prove_next(steps)
+            return self._missed_deadline(steps, now)
+        self._prove_next(steps)
         self._attempts_left -= 1
         self._reauth_failed(steps, "ticket_refused", now)
         if self._attempts_left <= 0:
@@ -280,6 +310,11 @@ class Connection:
         self._redeeming = False
         if self.phase is Phase.AUTHENTICATING:
             return self._bye(steps, CloseCode.UNAVAILABLE)
+        if self._proving:
+            self._settle(steps, now, "unavailable", "The token could not be verified now.")
+            self._prove_next(steps)
+            return self._missed_deadline(steps, now)
+        self._prove_next(steps)
         self._reauth_failed(steps, "unavailable", now)
         return self._missed_deadline(steps, now)
 
@@ -357,10 +392,16 @@ class Connection:
         self._since = Since.parse(text)
         return self._since is not None
 
-    def _redeem(self, steps: list[Step], ticket: str, purposes: frozenset[Purpose]) -> None:
+    def _present(self, steps: list[Step], ticket: str | None, token: str | None, purposes: frozenset[Purpose]) -> None:
+        """Have a credential judged: exactly one of the two. Answered by `redeemed`, `refused` or `undecided`."""
         self._redeeming = True
+        self._proving = False
         self._fence_at_redeem = self._met_fence
-        steps.append(Redeem(ticket, purposes))
+        self._token = token
+        if token is not None:
+            steps.append(Verify(token))
+        elif ticket is not None:
+            steps.append(Redeem(ticket, purposes))
 
     # --- What the client says ---
 
@@ -375,14 +416,12 @@ class Connection:
             self._first_words(steps, command)
             return steps
         match command:
-            case Ack():
-                self._ack(steps, command, now)
+            case Ack() | State():
+                self._vouched(steps, command, now)
             case Ping():
                 self._send(steps, Pong(ref=_ref(command.ref)))
             case Reauth():
                 self._reauth(steps, command, now)
-            case State():
-                self._state(steps, command)
             case Authenticate():
                 self._error(steps, "already_authenticated", "The connection is authenticated.", command.ref)
         return steps
@@ -413,8 +452,77 @@ class Connection:
             self._error(steps, "not_authenticated", "Wait for welcome.", command.ref)
         elif not self._take_since(command.since):
             self._error(steps, "invalid", "since is <epoch>:<seq>.", command.ref)
+        elif self._accepts(steps, command):
+            self._present(steps, command.ticket, command.token, frozenset({Purpose.CONNECT}))
+
+    def _accepts(self, steps: list[Step], command: Authenticate | Reauth) -> bool:
+        """Whether this site takes such a credential in a frame."""
+        kind = "ticket" if command.token is None else "token"
+        if kind not in self.limits.frame_credentials:
+            self._error(steps, "not_accepted", f"A {kind} is not accepted in a frame here.", command.ref)
+            return False
+        return True
+
+    # --- Authentication in each message ---
+
+    def _vouched(self, steps: list[Step], command: Vouched, now: float) -> None:
+        """Carry the command out, if need be when its token was verified."""
+        if self._prover is None:
+            if command.token is None:
+                self._carry_out(steps, command, now)
+            else:
+                self._error(steps, "invalid", "token is not used here.", command.ref)
+            return
+        if self.phase is not Phase.OPEN:
+            self._error(steps, "reauth_required", "Re-authenticate first.", command.ref)
+            return
+        match self._prover.judge(command, now):
+            case Proof.GOOD:
+                self._carry_out(steps, command, now)
+            case Proof.NONE:
+                self._hold(steps, now, "requested")
+                self._error(steps, "reauth_required", "The command carries no token that is good.", command.ref)
+            case Proof.TOO_MANY:
+                self._error(steps, "busy", "Too many commands are waiting.", command.ref)
+            case Proof.UNKNOWN:
+                self._prove_next(steps)
+
+    def _prove_next(self, steps: list[Step]) -> None:
+        """Have the token judged that the oldest waiting command carries, unless another credential is under way."""
+        if self._prover and self._prover.asked is not None and not self._redeeming and self.phase is not Phase.CLOSED:
+            self._present(steps, None, self._prover.asked, frozenset())
+            self._proving = True
+
+    def _carry_out(self, steps: list[Step], command: Vouched, now: float) -> None:
+        if isinstance(command, Ack):
+            self._ack(steps, command, now)
         else:
-            self._redeem(steps, command.ticket, frozenset({Purpose.CONNECT}))
+            self._state(steps, command)
+
+    def _proven(self, steps: list[Step], grant: Grant, now: float) -> None:
+        if grant.expires_at > self._grant_end:
+            self.grant = grant
+            self._grant_end = grant.expires_at
+            self._fence = self._fence_at_redeem  # as in `_reauthenticate`
+            self._note_fence(steps, self._met_fence)
+        self._settle(steps, now)
+        self._advance(steps, now)
+
+    def _settle(
+        self,
+        steps: list[Step],
+        now: float,
+        code: str = "reauth_required",
+        detail: str = "The command carries no token that is good.",
+    ) -> None:
+        """Answer the commands that waited for the token that was judged: carried out, or `code`."""
+        if self._prover is None:
+            return
+        for command, good in self._prover.settle(now):
+            if good and self.phase is Phase.OPEN:
+                self._carry_out(steps, command, now)
+            else:
+                self._error(steps, code, detail, command.ref)
 
     def _ack(self, steps: list[Step], command: Ack, now: float) -> None:
         stream = self._streams.get(command.stream or self._personal)
@@ -740,35 +848,35 @@ class Connection:
         if policy == "close":
             self._bye(steps, CloseCode.SESSION_EXPIRED)
         elif policy == "reauth":
-            self.phase = Phase.REAUTH_REQUIRED
-            self._deadline = self._grant_end + self.limits.grace_seconds
-            if self._deadline <= now:  # the process slept through it: the client still gets its grace
-                self._deadline = now + self.limits.grace_seconds
-            self._stalled_since = inf
-            self._say_changes(steps)
-            self._send(
-                steps,
-                ReauthRequired(
-                    reason="session_expired",
-                    deadline=_utc(self._deadline),
-                    grace_seconds=self.limits.grace_seconds,
-                ),
-            )
+            self._hold(steps, now, "session_expired")
+
+    def _hold(self, steps: list[Step], now: float, reason: ReauthReason) -> None:
+        """Nothing private any more until the client proves anew who it is."""
+        if self.phase is not Phase.OPEN:
+            return
+        self.phase = Phase.REAUTH_REQUIRED
+        began = self._grant_end if reason == "session_expired" else now
+        self._deadline = began + self.limits.grace_seconds
+        if self._deadline <= now:  # the process slept through it: the client still gets its grace
+            self._deadline = now + self.limits.grace_seconds
+        self._stalled_since = inf
+        self._say_changes(steps)
+        self._send(
+            steps,
+            ReauthRequired(reason=reason, deadline=_utc(self._deadline), grace_seconds=self.limits.grace_seconds),
+        )
 
     def _reauth(self, steps: list[Step], command: Reauth, now: float) -> None:
         if self._redeeming:
             self._error(steps, "reauth_pending", "The last reauth is not answered yet.", command.ref)
         elif now < self._next_attempt_at:
             self._reauth_failed(steps, "too_soon", now, ref=command.ref)
-        else:
+        elif self._accepts(steps, command):
             self._next_attempt_at = now + self.limits.reauth_spacing
             self._reauth_ref = command.ref
-            self._redeem(steps, command.ticket, frozenset({Purpose.CONNECT, Purpose.REAUTH}))
+            self._present(steps, command.ticket, command.token, frozenset({Purpose.CONNECT, Purpose.REAUTH}))
 
-    def _reauthenticate(self, steps: list[Step], before: Grant, grant: Grant, now: float) -> None:
-        if grant.user_id != before.user_id:
-            self._bye(steps, CloseCode.FORBIDDEN)
-            return
+    def _reauthenticate(self, steps: list[Step], grant: Grant, now: float) -> None:
         self.grant = grant
         # All that is known of a session just redeemed: it was alive under the fence met before the ticket was sent
         # off. Any newer one may be this session's end, even if the session before it has been read since.
@@ -819,11 +927,13 @@ class Connection:
             at = inf if self.limits.on_expiry == "ignore" else self._grant_end
             if self._stalled_since < inf:
                 at = min(at, self._stalled_since + self.limits.ack_stall_seconds)
+            if self._end < at:
+                at = self._end
             return at if at < self._retry_at else self._retry_at
         if self.phase is Phase.AUTHENTICATING:
             return self._authentication_deadline
         if self.phase is Phase.REAUTH_REQUIRED:
-            return min(inf if self._redeeming else self._deadline, self._retry_at)
+            return min(inf if self._redeeming else self._deadline, self._retry_at, self._end)
         return inf
 
     def woken(self, now: float) -> list[Step]:
@@ -841,6 +951,8 @@ class Connection:
             return self._bye(steps, CloseCode.UNAVAILABLE if waiting else CloseCode.AUTHENTICATION_TIMEOUT)
         if self.phase is Phase.REAUTH_REQUIRED and now >= self._deadline and not self._redeeming:
             return self._bye(steps, CloseCode.SESSION_EXPIRED)
+        if now >= self._end:
+            return self._bye(steps, CloseCode.GOING_AWAY)
         if self.phase is Phase.OPEN and now >= self._grant_end:
             self._expire(steps, now, self.limits.on_expiry)
         if self.phase is Phase.OPEN and now >= self._stalled_since + self.limits.ack_stall_seconds:

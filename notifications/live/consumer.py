@@ -10,7 +10,7 @@ from tickets.api import SCOPE_KEY, Admission
 
 from ..wire.closing import CloseCode
 from ..wire.native import NativeCodec
-from . import drain
+from . import drain, extension
 from .hub import Hub
 from .socket import Socket
 
@@ -36,6 +36,7 @@ class NotificationConsumer(AsyncConsumer):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # by keyword: daphne calls it so
         self.scope = scope
         self.base_send = send
+        self.say_text = extension.take(scope)
         client_code: int | None = None
         try:
             while True:
@@ -64,7 +65,9 @@ class NotificationConsumer(AsyncConsumer):
             await self.base_send({"type": "websocket.close"})  # before accept: a bare 403
             return
         # Before anything is awaited: it takes its place among the sockets that were just counted.
-        self.socket = Socket(hub=hub, codec=_native, send=self.base_send, address=admission.address)
+        self.socket = Socket(
+            hub=hub, codec=_native, send=self.base_send, address=admission.address, say_text=self.say_text
+        )
         speaks = _native.subprotocol in admission.subprotocols
         # Accepted even if it will be refused: only then can a browser read why.
         await self.base_send({"type": "websocket.accept", "subprotocol": _native.subprotocol if speaks else None})
@@ -72,7 +75,8 @@ class NotificationConsumer(AsyncConsumer):
         if refusal:
             self.socket.reject(refusal)
         else:
-            self.socket.connect(ticket=admission.ticket, since=_since(self.scope["query_string"]))
+            since = _since(self.scope["query_string"])
+            self.socket.connect(ticket=admission.ticket, token=admission.token, since=since)
 
     async def _come_elsewhere(self) -> None:
         """Where the server can say so, 503: a proxy in front hands the handshake to the next process, unseen."""
@@ -95,7 +99,7 @@ class NotificationConsumer(AsyncConsumer):
 
 
 def _refusal(admission: Admission, speaks: bool) -> CloseCode | None:
-    if admission.problem in ("two_tickets", "malformed"):
+    if admission.problem in ("two_tickets", "malformed", "no_token"):
         return CloseCode.TICKET_REFUSED
     # Native clients may offer no subprotocol at all; who offers others only will not understand a word.
     if admission.problem or (admission.subprotocols and not speaks):

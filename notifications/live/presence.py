@@ -32,7 +32,7 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from tickets.api import in_thread, kept_network
+from tickets.api import in_thread, kept_network, seen
 
 from ..conf import conf
 from ..models import Connection
@@ -178,6 +178,7 @@ def _lease() -> datetime:
 
 def _write(server: str, came: list[Present], left: list[str]) -> None:
     _insert(server, came, _lease())
+    seen({present.session_id for present in came})
     for start in range(0, len(left), BATCH):
         Connection.objects.filter(pk__in=left[start : start + BATCH]).delete()
 

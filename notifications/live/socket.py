@@ -12,6 +12,7 @@ Rules of this file:
 
 import asyncio
 import logging
+import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -23,7 +24,16 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 
-from tickets.api import SessionState, TicketRefused, Unavailable, acheck_sessions, aredeem
+from tickets.api import (
+    Grant,
+    SessionEnded,
+    SessionState,
+    TicketRefused,
+    TokenRefused,
+    Unavailable,
+    acheck_sessions,
+    frame_credentials,
+)
 
 from .. import api
 from ..conf import conf
@@ -31,10 +41,11 @@ from ..wire.closing import CloseCode
 from ..wire.codec import BadFrame, Codec
 from ..wire.streams import Announcement, Change, Opening
 from .connection import Connection, Limits, Phase
+from .extension import SayText
 from .hub import Hub
 from .presence import Present
 from .reading import DATABASE_SECONDS, answer
-from .steps import Check, Close, Load, Mark, Open, Redeem, Send, Step
+from .steps import Check, Close, Load, Mark, Open, Redeem, Send, Step, Verify
 
 logger = logging.getLogger("notifications.socket")
 
@@ -66,6 +77,9 @@ def _read_limits() -> Limits:
         authentication_seconds=conf.AUTHENTICATION_SECONDS,
         on_expiry=conf.ON_EXPIRY,  # type: ignore[arg-type]  # one of three words: notifications.E001
         grace_seconds=conf.GRACE_SECONDS,
+        lifetime_seconds=conf.LIFETIME_SECONDS,
+        authenticate_each_message=conf.AUTHENTICATE_EACH_MESSAGE,
+        frame_credentials=frame_credentials(),
         reauth_attempts=conf.REAUTH_ATTEMPTS,
         reauth_spacing=conf.REAUTH_SPACING,
         window=conf.WINDOW,
@@ -75,6 +89,10 @@ def _read_limits() -> Limits:
         commands_per_second=conf.COMMANDS_PER_SECOND,
         command_burst=conf.COMMAND_BURST,
     )
+
+
+def _jitter() -> float:
+    return random.random()  # noqa: S311 (no secret: when a connection will be asked to come back)
 
 
 class Socket:
@@ -89,6 +107,7 @@ class Socket:
         "_loop",
         "_outbox",
         "_released",
+        "_say_text",
         "_send",
         "_started",
         "_tasks",
@@ -99,14 +118,18 @@ class Socket:
         "user_id",
     )
 
-    def __init__(self, *, hub: Hub, codec: Codec, send: AsgiSend, address: str | None) -> None:
+    def __init__(
+        self, *, hub: Hub, codec: Codec, send: AsgiSend, address: str | None, say_text: SayText | None = None
+    ) -> None:
+        """`send` is the server's, as ASGI has it; `say_text` what it may offer beside it (`extension`)."""
         self._hub = hub
         self._codec = codec
         self._send = send
+        self._say_text = say_text
         self._address = address
         self._loop = asyncio.get_running_loop()
         self._started = time.time()
-        self.connection = Connection(name=uuid4().hex[:16], limits=limits(), now=self._started)
+        self.connection = Connection(name=uuid4().hex[:16], limits=limits(), now=self._started, jitter=_jitter())
         self.user_id: Any = None
         self._found: tuple[Opening, SessionState] | None = None  # what the connection starts from
         self._tasks: list[asyncio.Task[None]] = []
@@ -128,9 +151,9 @@ class Socket:
 
     # --- Events ---
 
-    def connect(self, *, ticket: str | None, since: str | None) -> None:
+    def connect(self, *, ticket: str | None, since: str | None, token: str | None = None) -> None:
         """The handshake is done."""
-        self.perform(self.connection.connected(ticket=ticket, since=since, now=time.time()))
+        self.perform(self.connection.connected(ticket=ticket, token=token, since=since, now=time.time()))
 
     def reject(self, code: CloseCode) -> None:
         """The handshake is done, and what it carried rules the socket out."""
@@ -182,8 +205,10 @@ class Socket:
         for step in steps:
             if isinstance(step, Send):
                 frame = self._codec.encode(step.event)
-                if frame is not None:
-                    self._say({"type": "websocket.send", "text": frame})
+                # Behind what waits, if anything does. The first way is the one that nearly every frame takes.
+                if frame is None or (self._flushing is None and self._say_text is not None and self._say_text(frame)):
+                    continue
+                self._say({"type": "websocket.send", "text": frame})
             elif isinstance(step, Close):
                 self._close(step.code)
             else:
@@ -198,16 +223,22 @@ class Socket:
 
     async def _redeem(self, step: Redeem) -> None:
         how: Any = {"purposes": step.purposes, "address": self._address}
+        await self._judge(self._hub.redeemer.redeem(step.ticket, **how))
+
+    async def _verify(self, step: Verify) -> None:
+        await self._judge(self._hub.redeemer.verify(step.token, address=self._address))
+
+    async def _judge(self, judging: Awaitable[tuple[Grant, tuple[Opening, SessionState]]]) -> None:
+        """Tell the connection what becomes of its credential."""
         try:
-            if self.connection.grant is None:  # only the first ticket opens anything
-                grant, self._found = await self._hub.redeemer.redeem(step.ticket, **how)
-            else:
-                grant = await aredeem(step.ticket, **how)
-        except TicketRefused:
+            grant, found = await judging
+        except (TicketRefused, TokenRefused, SessionEnded):
             self.perform(self.connection.refused(time.time()))
         except Unavailable:
             self.perform(self.connection.undecided(time.time()))
         else:
+            if self.connection.grant is None:  # only the first one opens anything
+                self._found = found
             self._authenticated()
             self.tell(Connection.redeemed, grant)
             if self.connection.phase is Phase.OPEN:  # re-authenticated, perhaps by another session
@@ -378,6 +409,7 @@ class Socket:
 
 _WORK: Final[dict[type, Work]] = {
     Redeem: Socket._redeem,
+    Verify: Socket._verify,
     Open: Socket._open,
     Load: Socket._load,
     Check: Socket._check,

@@ -35,6 +35,16 @@ class Redeem:
 
 
 @dataclass(frozen=True, slots=True)
+class Verify:
+    """See what the access token entitles to; answered as `Redeem` is."""
+
+    token: str
+
+    def __repr__(self) -> str:
+        return "Verify(token=…)"
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """Join the person's group, then read the stream, then the session; answered by `opened` or `undecided`."""
 
@@ -64,4 +74,4 @@ class Mark:
     command: State
 
 
-Step = Send | Close | Redeem | Open | Load | Check | Mark
+Step = Send | Close | Redeem | Verify | Open | Load | Check | Mark

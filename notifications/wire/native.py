@@ -14,7 +14,7 @@ import msgspec
 from .codec import BadFrame
 from .content import GREATEST_INTEGER
 from .remembering import remembering
-from .vocabulary import AnyCommand, Event, State
+from .vocabulary import AnyCommand, Credentials, Event, State
 
 FRAME_BYTES: Final = 8 * 1024
 STATE_IDS: Final = 200
@@ -66,6 +66,8 @@ def _problem(frame: str, command: AnyCommand) -> str | None:
             return f"{name} contains a NUL character."
     if command.ref is not None and len(command.ref) > REF_LENGTH:
         return f"ref has at most {REF_LENGTH} characters."
+    if isinstance(command, Credentials) and (command.ticket is None) == (command.token is None):
+        return "Exactly one of ticket and token is needed."
     if isinstance(command, State):
         if (command.ids is None) == (command.through is None):
             return "Exactly one of ids and through is needed."

@@ -16,21 +16,27 @@ from msgspec.structs import replace
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=str.lower):
-    """`ref` is the client's own mark; what answers the command carries it back."""
+    """
+    `ref` is the client's own mark; what answers the command carries it back.
+
+    `token` proves again who is speaking, where the site asks for that with each message; all but `ping` have it.
+    """
 
 
 class Authenticate(Command, frozen=True):
-    """The credential as first frame, for clients that can set neither subprotocol nor header."""
+    """The credential as first frame, for clients that can set neither subprotocol nor header: a ticket or a token."""
 
-    ticket: str
+    ticket: str | None = None
+    token: str | None = None
     since: str | None = None
     ref: str | None = None
 
 
 class Reauth(Command, frozen=True):
-    """A fresh ticket of the same person: the grant goes on."""
+    """A fresh credential of the same person, a ticket or a token: the grant goes on."""
 
-    ticket: str
+    ticket: str | None = None
+    token: str | None = None
     ref: str | None = None
 
 
@@ -39,6 +45,7 @@ class Ack(Command, frozen=True):
 
     seq: int
     stream: str | None = None
+    token: str | None = None
     ref: str | None = None
 
 
@@ -51,6 +58,7 @@ class State(Command, frozen=True):
     state: StateName
     ids: list[str] | None = None
     through: int | None = None
+    token: str | None = None
     ref: str | None = None
 
 
@@ -59,6 +67,10 @@ class Ping(Command, frozen=True):
 
 
 AnyCommand = Authenticate | Reauth | Ack | State | Ping
+Credentials = Authenticate | Reauth
+"""The commands that are nothing but a credential: exactly one of `ticket` and `token` is set."""
+Vouched = Ack | State
+"""Those that carry out something, and may have to prove first who asks for it."""
 
 # --- Events: server to client ---
 

@@ -6,7 +6,11 @@ from django.test import override_settings
 from notifications.checks import check_deployment, check_layer, check_settings
 from notifications.conf import Conf
 
-NUMBERS = [name for name, value in vars(Conf).items() if isinstance(value, property) and name != "ON_EXPIRY"]
+NUMBERS = [
+    name
+    for name, value in vars(Conf).items()
+    if isinstance(value, property) and name not in ("ON_EXPIRY", "AUTHENTICATE_EACH_MESSAGE")
+]
 
 
 def found(messages):
@@ -33,6 +37,7 @@ def test_the_sites_own_settings_pass():
         ({"GRACE_SECONDS": float("nan")}, "notifications.E002"),
         ({"WINDOWS": 64}, "notifications.E003"),
         ({"window": 64}, "notifications.E003"),
+        ({"AUTHENTICATE_EACH_MESSAGE": "0"}, "notifications.E005"),
     ],
     ids=str,
 )

@@ -213,8 +213,9 @@ def test_a_variable_is_a_setting_and_its_example_the_default(name):
     room, _, setting = name.partition("_")
     default = getattr(ROOMS[room], setting)
     shown = EXAMPLES[name]
-    assert shown == (str(int(default)) if isinstance(default, bool) else str(default))
-    cast = {"env.bool": bool, "env.int": int, "env.float": float, "env.str": str}[VARIABLES[name]]
+    spelled = str(int(default)) if isinstance(default, bool) else str(default)
+    assert shown == (",".join(default) if isinstance(default, list) else spelled)
+    cast = {"env.bool": bool, "env.int": int, "env.float": float, "env.str": str, "env.list": list}[VARIABLES[name]]
     assert isinstance(default, cast | int if cast is float else cast)
 
 

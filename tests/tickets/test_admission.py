@@ -3,9 +3,12 @@ from django.test import RequestFactory, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickets.admission import SCOPE_KEY, Door, admit, caller_of, kept_network
+from tickets.admission import SCOPE_KEY, Door, admit, caller_of, frame_credentials, kept_network, signed_in_from
+from tickets.grants import SignedInFrom
 
 T = "A" * 43
+JWT = "head.body.signature"
+KEY = "k" * 32
 
 
 def scope_with(*, host=b"example.com", client=("203.0.113.7", 4711), headers=(), query=b"", **more):
@@ -107,11 +110,163 @@ def test_the_protocols_a_ticket_may_stand_beside_are_a_setting():
     assert admit(scope_with(headers=[offer])).ticket == T
 
 
-names = st.sampled_from([b"host", b"origin", b"x-forwarded-for", b"x-forwarded-proto", b"sec-websocket-protocol"])
+# --- Ways in ---
+
+OFFER = (b"sec-websocket-protocol", b"usher.v1, usher.ticket." + T.encode())
+TICKET = (b"authorization", b"Ticket " + T.encode())
+BEARER = (b"authorization", b"Bearer " + JWT.encode())
+X_JID = (b"x-jid", JWT.encode())
+
+
+def shown(*headers, query=b"", **ours):
+    """What was admitted under these settings; the scope afterwards carries no credential, whatever that is."""
+    scope = scope_with(headers=headers, query=query)
+    with override_settings(TICKETS=ours):
+        found = admit(scope)
+    assert T not in f"{scope}{found!r}" and JWT not in f"{scope}{found!r}"
+    return found
+
+
+def credential(found):
+    return found.ticket, found.token, found.carrier, found.problem
+
+
+NONE = (None, None, "", None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "carrier", "expected"),
+    [
+        ([OFFER], "subprotocol", (T, None, "subprotocol", None)),
+        ([TICKET], "header", (T, None, "header", None)),
+        ([BEARER], "bearer", (None, JWT, "bearer", None)),
+    ],
+)
+def test_a_way_is_open_unless_the_site_closes_it(headers, carrier, expected):
+    assert credential(shown(*headers)) == expected
+    assert credential(shown(*headers, CARRIERS=[carrier])) == expected
+    others = {"subprotocol", "header", "frame", "bearer", "token_frame"} - {carrier}
+    assert credential(shown(*headers, CARRIERS=sorted(others))) == NONE
+
+
+@pytest.mark.parametrize(
+    ("ours", "accepted"),
+    [
+        ({}, {"ticket", "token"}),
+        ({"CARRIERS": ["frame"]}, {"ticket"}),
+        ({"CARRIERS": ["token_frame", "header"]}, {"token"}),
+        ({"CARRIERS": ["subprotocol", "bearer"]}, set()),
+    ],
+)
+def test_what_is_accepted_in_a_frame(ours, accepted):
+    with override_settings(TICKETS=ours):
+        assert frame_credentials() == accepted
+
+
+SHARED = {"JID_KEY": KEY}
+IN_QUERY = {**SHARED, "JID_ALLOW_QUERY": True}
+ENFORCED = {**SHARED, "JID_ENFORCE": True}
+JID_QUERY = b"jid=" + JWT.encode()
+
+
+@pytest.mark.parametrize(
+    ("ours", "how", "carrier"),
+    [
+        ({}, {"headers": [X_JID]}, None),
+        (SHARED, {"headers": [X_JID]}, "jid"),
+        (SHARED, {"headers": [(b"X-Jid", b" " + JWT.encode() + b" ")]}, "jid"),
+        (SHARED, {"headers": [(b"x-who", JWT.encode())]}, None),
+        ({**SHARED, "JID_NAME": "Who"}, {"headers": [(b"x-who", JWT.encode())]}, "jid"),
+        ({**SHARED, "CARRIERS": ["subprotocol"]}, {"headers": [X_JID]}, "jid"),
+        (SHARED, {"headers": [BEARER]}, "bearer"),
+        ({}, {"query": JID_QUERY}, None),
+        (SHARED, {"query": JID_QUERY}, None),
+        ({"JID_ALLOW_QUERY": True}, {"query": JID_QUERY}, None),
+        (IN_QUERY, {"query": JID_QUERY}, "jid_query"),
+        (IN_QUERY, {"query": b"%6A%69d=" + JWT.encode()}, "jid_query"),
+        ({**IN_QUERY, "JID_NAME": "who"}, {"query": b"who=" + JWT.encode()}, "jid_query"),
+        (ENFORCED, {"headers": [X_JID]}, "jid"),
+        ({**IN_QUERY, **ENFORCED}, {"query": JID_QUERY}, "jid_query"),
+    ],
+    ids=str,
+)
+def test_a_token_of_another_application_is_read_only_where_its_key_is_known(ours, how, carrier):
+    found = admit_quietly(ours, **how)
+    assert credential(found) == ((None, JWT, carrier, None) if carrier else NONE)
+
+
+def admit_quietly(ours, headers=(), query=b""):
+    scope = scope_with(headers=headers, query=b"since=e:1&" + query)
+    with override_settings(TICKETS=ours):
+        found = admit(scope)
+    assert JWT not in repr(found)
+    if ours.get("JID_NAME") or not any(name == b"x-who" for name, _value in headers):
+        assert JWT not in repr(scope)
+        assert scope["query_string"].rstrip(b"&") == b"since=e:1"
+    return found
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"headers": []},
+        {"headers": [OFFER]},
+        {"headers": [TICKET]},
+        {"headers": [BEARER]},
+        {"headers": [], "query": JID_QUERY},
+        {"headers": [], "query": b"ticket=" + T.encode(), "ALLOW_QUERY": True},
+    ],
+    ids=str,
+)
+def test_where_such_a_token_is_enforced_nothing_else_lets_in(how):
+    found = shown(*how["headers"], **{**ENFORCED, **{name: how[name] for name in how if name != "headers"}})
+    assert (found.problem, found.ticket, found.token) == ("no_token", None, None)
+
+
+@pytest.mark.parametrize(
+    ("ours", "how"),
+    [
+        ({}, {"headers": [OFFER, BEARER]}),
+        ({}, {"headers": [TICKET, BEARER]}),
+        ({}, {"headers": [BEARER, BEARER]}),
+        (SHARED, {"headers": [X_JID, X_JID]}),
+        (SHARED, {"headers": [BEARER, X_JID]}),
+        (SHARED, {"headers": [OFFER, X_JID]}),
+        (IN_QUERY, {"headers": [X_JID], "query": JID_QUERY}),
+        (IN_QUERY, {"headers": [OFFER], "query": JID_QUERY}),
+        (IN_QUERY, {"headers": [], "query": JID_QUERY + b"&" + JID_QUERY}),
+        ({**ENFORCED, "ALLOW_QUERY": True}, {"headers": [X_JID], "query": b"ticket=" + T.encode()}),
+    ],
+    ids=str,
+)
+def test_two_credentials_are_none(ours, how):
+    found = shown(*how["headers"], query=how.get("query", b""), **ours)
+    assert credential(found) == (None, None, "", "two_tickets")
+
+
+@pytest.mark.parametrize(
+    ("ours", "headers", "carrier"),
+    [
+        ({"CARRIERS": ["subprotocol"]}, [OFFER, BEARER], "subprotocol"),
+        ({"CARRIERS": ["bearer"]}, [TICKET, BEARER], "bearer"),
+        ({}, [OFFER, X_JID], "subprotocol"),
+        (ENFORCED, [OFFER, X_JID], "jid"),
+    ],
+    ids=str,
+)
+def test_what_comes_by_a_closed_way_is_not_a_second_one(ours, headers, carrier):
+    found = shown(*headers, **ours)
+    assert (found.carrier, found.problem) == (carrier, None)
+
+
+names = st.sampled_from(
+    [b"host", b"origin", b"x-forwarded-for", b"x-forwarded-proto", b"sec-websocket-protocol"]
+    + [b"authorization", b"x-jid"]
+)
 
 
 @given(st.lists(st.tuples(names, st.binary(max_size=60)), max_size=6), st.binary(max_size=40))
-@override_settings(TICKETS={"TRUSTED_PROXIES": ["203.0.113.7"]})
+@override_settings(TICKETS={"TRUSTED_PROXIES": ["203.0.113.7"], "JID_KEY": KEY, "JID_ALLOW_QUERY": True})
 def test_no_bytes_make_it_raise(headers, query):
     admit(scope_with(host=None, headers=headers, query=query))
 
@@ -159,3 +314,44 @@ def test_under_asgi_the_scheme_is_the_servers():
 def test_no_more_of_an_address_is_kept_than_the_policy_needs(policy, kept):
     with override_settings(TICKETS={"NETWORK_POLICY": policy}):
         assert [kept_network(address) for address in ("203.0.113.7", "2001:db8:0:1ff::1", None)] == kept
+
+
+# --- Where somebody signed in from ---
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64)", "Mozilla/5.0 (X11; Linux x86_64)"),
+        ("", ""),
+        ("a\0b\x1b[1mc\r\nd\x7f", "ab[1mcd"),
+        ("left\u202eright\u200b", "leftright"),
+        ("lone \ud800 surrogate", "lone  surrogate"),
+        ("\0" * 300 + "x" * 5000, "x" * 200),
+        ("é" * 300, "é" * 200),
+    ],
+    ids=["plain", "empty", "controls", "invisible", "surrogate", "long", "long and not ASCII"],
+)
+def test_a_device_is_what_it_calls_itself_as_far_as_that_can_be_shown(told, kept):
+    assert signed_in_from(RequestFactory().get("/", headers={"user-agent": told})).device == kept
+
+
+def test_who_says_nothing_is_kept_as_nothing():
+    request = RequestFactory().get("/", REMOTE_ADDR="")
+    assert signed_in_from(request) == SignedInFrom(device="", network="")
+
+
+@pytest.mark.parametrize(
+    ("ours", "network"),
+    [
+        ({}, "203.0.113.0/24"),
+        ({"NETWORK_POLICY": "exact"}, "203.0.113.7/32"),
+        ({"NETWORK_POLICY": "off"}, ""),
+        ({"TRUSTED_PROXIES": ["203.0.113.7"]}, "198.51.100.0/24"),
+    ],
+    ids=str,
+)
+def test_of_the_address_no_more_is_kept_than_elsewhere(ours, network):
+    request = RequestFactory().get("/", REMOTE_ADDR="203.0.113.7", headers={"x-forwarded-for": "198.51.100.9"})
+    with override_settings(TICKETS=ours):
+        assert signed_in_from(request).network == network

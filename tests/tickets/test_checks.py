@@ -38,6 +38,10 @@ def test_the_sites_own_settings_pass():
         ({"TRUSTED_PROXIES": "*"}, "tickets.E005"),
         ({"SOCKET_PATH": "ws/"}, "tickets.E006"),
         ({"PROTOCOLS": []}, "tickets.E006"),
+        ({"CARRIERS": []}, "tickets.E011"),
+        ({"CARRIERS": ["frame", "query"]}, "tickets.E011"),
+        ({"CARRIERS": "frame"}, "tickets.E011"),
+        ({"CARRIERS": [["frame"]]}, "tickets.E011"),
         ({"TICKET_SECONDS": 1}, "tickets.W001"),
         ({"TICKET_SECONDS": 3600}, "tickets.W001"),
     ],
@@ -55,6 +59,7 @@ def test_settings_that_make_no_sense(ours, number):
         {"TRUSTED_PROXIES": ["10.0.0.1", "10.0.0.0/8", "2001:db8::/32", "unix"]},
         {"TICKET_SECONDS": 5},
         {"TICKET_SECONDS": 300},
+        {"CARRIERS": ["bearer"]},
     ],
     ids=str,
 )
@@ -83,6 +88,26 @@ def test_keys_and_claims_of_tokens(settings, jwt, numbers):
     assert found(check_tokens()) == numbers
 
 
+@pytest.mark.parametrize(
+    ("ours", "numbers"),
+    [
+        ({"JID_KEY": "j" * 32}, []),
+        ({"JID_KEY": "é" * 16}, []),  # bytes count
+        ({"JID_KEY": "j" * 31}, ["tickets.E012"]),
+        ({"JID_KEY": "k" * 32}, ["tickets.E012"]),
+        ({"JID_KEY": "s" * 50}, ["tickets.E012"]),
+        ({"JID_KEY": "j" * 32, "JID_ENFORCE": True}, []),
+        ({"JID_ENFORCE": True}, ["tickets.E013"]),
+    ],
+    ids=str,
+)
+def test_the_key_shared_with_another_application(settings, ours, numbers):
+    settings.SECRET_KEY, settings.SIMPLE_JWT = "s" * 50, GOOD
+    with override_settings(TICKETS=ours):
+        assert found(check_tokens()) == numbers
+        assert found(check_settings()) == []
+
+
 def test_a_user_model_that_cannot_be_closed(monkeypatch):
     from django.contrib.auth.models import Group
 
@@ -96,12 +121,19 @@ def test_a_user_model_that_cannot_be_closed(monkeypatch):
         ({"ALLOW_QUERY": True}, "tickets.W002"),
         ({"NETWORK_POLICY": "off"}, "tickets.W003"),
         ({"NETWORK_POLICY": "report"}, "tickets.W003"),
+        ({"JID_KEY": "j" * 32, "JID_ALLOW_QUERY": True}, "tickets.W004"),
     ],
 )
 def test_what_is_unwise_in_production(ours, number):
     with override_settings(TICKETS=ours):
         assert found(check_deployment()) == [number]
         assert found(check_settings()) == []
+
+
+def test_what_is_never_read_from_an_address_needs_no_warning():
+    for ours in ({"JID_KEY": "j" * 32}, {"JID_ALLOW_QUERY": True}):
+        with override_settings(TICKETS=ours):
+            assert found(check_deployment()) == []
 
 
 def test_they_are_registered():

@@ -15,8 +15,8 @@ def scope_with(*headers, query=b""):
     return {"type": "websocket", "headers": list(headers), "subprotocols": ["stale"], "query_string": query}
 
 
-def taken(scope, *, allow_query=False):
-    return take(scope, protocols=["usher.v1"], allow_query=allow_query)
+def taken(scope, *, allow_query=False, carriers=("subprotocol", "header", "bearer")):
+    return take(scope, protocols=["usher.v1"], carriers=[*carriers, *(["query"] if allow_query else [])])
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def taken(scope, *, allow_query=False):
         ([], b"a=1&%74icket=%54&b", True, "query", "T", None, ()),
         # what is no carrier
         ([], b"ticket=T", False, "", None, None, ()),
-        ([(b"authorization", b"Bearer T")], b"", False, "", None, None, ()),
+        ([(b"authorization", b"Basic T")], b"", False, "", None, None, ()),
         ([(b"authorization", b"Ticket")], b"", False, "header", "", None, ()),
         ([(b"cookie", b"ticket=T; sessionid=x")], b"", False, "", None, None, ()),
         # two, even of the same
@@ -69,6 +69,57 @@ def test_what_a_handshake_offers(headers, query, allow_query, carrier, ticket, p
     assert (found.carrier, found.ticket, found.problem, found.subprotocols) == (carrier, ticket, problem, subprotocols)
 
 
+@pytest.mark.parametrize(
+    ("headers", "carriers", "carrier", "token", "problem"),
+    [
+        ([(b"authorization", b"Bearer J")], ["bearer"], "bearer", "J", None),
+        ([(b"Authorization", b" bEARER  J ")], ["bearer"], "bearer", "J", None),
+        ([(b"authorization", b"Bearer J"), (OFFER, b"usher.v1")], ["bearer"], "bearer", "J", None),
+        ([(b"authorization", b"Bearer J")], ["header"], "", None, None),
+        ([(b"authorization", b"Bearer J"), (b"authorization", b"Bearer K")], ["bearer"], "", None, TWO_TICKETS),
+        (
+            [(b"authorization", b"Bearer J"), (b"authorization", b"Ticket T")],
+            ["bearer", "header"], "", None, TWO_TICKETS,
+        ),
+        ([(b"authorization", b"Bearer J"), (OFFER, b"\xff")], ["bearer"], "bearer", None, MALFORMED),
+        ([(b"X-JID", b" J ")], ["jid"], "jid", "J", None),
+        ([(b"x-jid", b"J")], ["bearer"], "", None, None),
+        ([(b"x-jid", b"J"), (b"authorization", b"Bearer K")], ["jid", "bearer"], "", None, TWO_TICKETS),
+    ],
+)  # fmt: skip
+def test_a_token_in_a_header(headers, carriers, carrier, token, problem):
+    scope = scope_with(*headers)
+    found = taken(scope, carriers=carriers)
+    assert (found.carrier, found.token, found.ticket, found.problem) == (carrier, token, None, problem)
+    left = {name.lower() for name, _value in scope["headers"]}
+    assert left <= {OFFER}, "scrubbed, whether or not it is read"
+
+
+def test_anycables_token_may_have_another_name():
+    scope = scope_with((b"x-token2", b"J"), query=b"token2=J&jid=K&a=1")
+    found = take(scope, protocols=["usher.v1"], carriers=["jid"], jid_name="Token2")
+    assert (found.carrier, found.token) == ("jid", "J")
+    assert (scope["headers"], scope["query_string"]) == ([], b"jid=K&a=1")
+    scope = scope_with(query=b"a=1&%6aid=J%2e")
+    assert taken(scope, carriers=["jid_query"]).token == "J."
+    assert scope["query_string"] == b"a=1"
+
+
+def test_what_is_read_where_is_a_matter_of_settings():
+    ways = {
+        "subprotocol": ([(OFFER, b"usher.v1, usher.ticket.T")], b""),
+        "header": ([(b"authorization", b"Ticket T")], b""),
+        "query": ([], b"ticket=T"),
+        "bearer": ([(b"authorization", b"Bearer T")], b""),
+        "jid": ([(b"x-jid", b"T")], b""),
+        "jid_query": ([], b"jid=T"),
+    }
+    for open_way in ways:
+        for way, (headers, query) in ways.items():
+            found = taken(scope_with(*headers, query=query), carriers=[open_way])
+            assert (found.carrier, found.ticket or found.token) == ((way, "T") if way == open_way else ("", None))
+
+
 def test_the_scope_is_scrubbed_in_place_and_the_rest_stays():
     scope = scope_with(
         (b"host", b"example.com"),
@@ -95,7 +146,8 @@ def test_a_scope_without_anything_is_no_problem():
 
 
 def test_the_ticket_is_not_shown():
-    assert T not in repr(taken(scope_with((b"authorization", b"Ticket " + T.encode()))))
+    for scheme in (b"Ticket ", b"Bearer "):
+        assert T not in repr(taken(scope_with((b"authorization", scheme + T.encode()))))
 
 
 names = st.sampled_from([OFFER, b"authorization", b"cookie", b"Authorization", b"x", b"host"])
@@ -108,7 +160,7 @@ def test_no_bytes_make_it_raise(headers, query, allow_query):
     found = taken(scope, allow_query=allow_query)
     assert found.ticket is None or found.problem is None
     again = taken(copy.deepcopy(scope), allow_query=True)
-    assert (again.ticket, again.carrier) == (None, ""), "something was left to be found"
+    assert (again.ticket, again.token, again.carrier) == (None, None, ""), "something was left to be found"
 
 
 carriers = st.sampled_from(
@@ -119,6 +171,7 @@ carriers = st.sampled_from(
         lambda t: ((b"authorization", b"Ticket " + t), b""),
         lambda t: ((b"Authorization", b"Bearer " + t), b""),
         lambda t: ((b"cookie", b"a=" + t), b""),
+        lambda t: ((b"X-Jid", t), b"jid=" + t),
         lambda t: ((b"x-other", b"1"), b"ticket=" + t),
         lambda t: ((b"x-other", b"1"), b"a=b&TICKET=" + t + b"&token=" + t),
     ]

@@ -1,5 +1,7 @@
 import asyncio
 import threading
+import time
+from datetime import timedelta
 
 import pytest
 from django.db import OperationalError, connection, transaction
@@ -7,14 +9,17 @@ from django.db.models import F
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
+from django.utils import timezone
+
 from tickets import together as module
-from tickets.grants import Grant, Purpose, Refusal, TicketRefused, Unavailable
+from tickets import tokens
+from tickets.grants import Grant, Purpose, Refusal, SessionEnded, TicketRefused, TokenRefused, Unavailable
 from tickets.issuing import issue, revoke
 from tickets.minting import digest, mint
 from tickets.models import Ticket
 from tickets.redeeming import redeem_together
 from tickets.sessions import end_session, open_session
-from tickets.threads import in_thread
+from tickets.threads import _executor, in_thread
 from tickets.together import JOBS, Redeemer
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
@@ -284,3 +289,111 @@ async def test_a_ticket_expires_while_it_waits_its_turn(redeemer, user):
     (ticket,) = await make(user, 1)
     await in_thread(Ticket.objects.update, expires_at=F("created_at"))
     assert await answers(redeemer, [ticket]) == [Refusal.EXPIRED]
+
+
+# --- Access tokens ---
+
+
+@pytest.fixture
+def token(user):
+    return tokens.sign_in(user).access
+
+
+async def verified(redeemer, token):
+    """What somebody got who showed a token: the grant, or the error."""
+    try:
+        grant, read = await redeemer.verify(token, address=HOME)
+    except (TokenRefused, SessionEnded, Unavailable) as error:
+        return error
+    assert read == grant.username.upper(), "what was read for somebody else"
+    return grant
+
+
+async def test_a_token_is_good_until_its_end_any_number_of_times(redeemer, token, user, audited):
+    found = await asyncio.gather(*(verified(redeemer, token) for _ in range(6)))
+    assert [grant.user_id for grant in found] == [user.pk] * 6
+    (end,) = {grant.expires_at for grant in found}
+    assert timedelta(minutes=14) < timedelta(seconds=end - time.time()) <= timedelta(minutes=15)
+    lines = audited("token_accepted")
+    expected = {"event": "token_accepted", "ok": True, "user": user.pk, "address": HOME}
+    assert lines == [expected | {"session": str(found[0].session_id)}] * 6
+
+
+async def test_each_who_shows_a_token_is_told_of_their_own(redeemer, token, other):
+    theirs = (await in_thread(tokens.sign_in, other)).access
+    found = await asyncio.gather(*(verified(redeemer, each) for each in [token, theirs] * 3))
+    assert [grant.username for grant in found] == ["alice", "bob"] * 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "why"),
+    [
+        ("garbage", TokenRefused, "token_invalid"),
+        ("refresh", TokenRefused, "token_invalid"),
+        ("over", TokenRefused, "token_expired"),
+        ("ended", SessionEnded, "logged_out"),
+        ("pruned", SessionEnded, "unknown_session"),
+        ("closed", SessionEnded, "account_disabled"),
+    ],
+)
+async def test_a_token_that_grants_nothing_is_audited_and_never_itself(
+    redeemer, user, audited, caplog, kind, error, why
+):
+    def make():
+        # Good for another fifteen minutes, or over for longer.
+        pair = tokens.sign_in(user, now=timezone.now() - timedelta(hours=kind == "over"))
+        session = user.login_sessions.get()
+        if kind == "ended":
+            end_session(session.pk)
+        elif kind == "pruned":
+            session.delete()
+        elif kind == "closed":
+            user.is_active = False
+            user.save()
+        return {"garbage": "never.a.token", "refresh": pair.refresh}.get(kind, pair.access)
+
+    shown = await in_thread(make)
+    assert type(await verified(redeemer, shown)) is error
+    assert audited("token_accepted") == [{"event": "token_accepted", "ok": False, "why": why, "address": HOME}]
+    assert not any(part in caplog.text for part in shown.split("."))
+
+
+async def test_a_good_token_is_not_written_to_the_log_either(redeemer, token, audited, caplog):
+    assert isinstance(await verified(redeemer, token), Grant)
+    assert audited("token_accepted")
+    assert not any(part in caplog.text for part in token.split("."))
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+async def test_a_database_that_fails_says_nothing_of_the_token(redeemer, token, monkeypatch, where):
+    def fails(*args, **how):
+        raise OperationalError("server closed the connection")
+
+    with monkeypatch.context() as patched:
+        if where == "before":
+            patched.setattr(module, "admit_token", fails)
+        else:
+            patched.setattr(redeemer, "_then", fails)
+        assert type(await verified(redeemer, token)) is Unavailable
+    assert isinstance(await verified(redeemer, token), Grant)
+
+
+async def test_a_database_that_hangs_is_given_up_in_time_and_nothing_piles_up(redeemer, token, monkeypatch):
+    begun, let_go = [], threading.Event()
+
+    def hangs(*args, **how):
+        begun.append(args)
+        assert let_go.wait(10)
+        raise OperationalError("at last")
+
+    threads = _executor()._max_workers
+    with monkeypatch.context() as patched, override_settings(TICKETS={"REDEEM_TIMEOUT": 0.1}):
+        patched.setattr(module, "admit_token", hangs)
+        started = time.monotonic()
+        found = await asyncio.gather(*(verified(redeemer, token) for _ in range(threads + 3)))
+        took = time.monotonic() - started
+        let_go.set()
+    assert {type(answer) for answer in found} == {Unavailable}
+    assert took < 2
+    assert isinstance(await verified(redeemer, token), Grant)
+    assert len(begun) <= threads, "those that were given up before their turn came are not done afterwards"

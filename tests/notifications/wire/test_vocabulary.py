@@ -22,10 +22,10 @@ EVENTS = {
     "pong": "ref",
 }
 COMMANDS = {
-    "authenticate": "ticket since ref",
-    "reauth": "ticket ref",
-    "ack": "seq stream ref",
-    "state": "ids through state ref",
+    "authenticate": "ticket token since ref",
+    "reauth": "ticket token ref",
+    "ack": "seq stream token ref",
+    "state": "ids through state token ref",
     "ping": "ref",
 }
 

@@ -1,0 +1,117 @@
+"""JWTs that another application made with a key it shares with this site: AnyCable's JWT identification.
+
+Such a token says who somebody is (`ext`, a JSON string of identifiers) and until when (`exp`). It names no login
+session of this site, so that it opens one: known by its issuer and `jti`, else by its digest, ending when it ends. So
+it can be ended like any other, by the person and by staff, and then the token is worth nothing, though its signature is
+good.
+
+Described at https://docs.anycable.io/anycable-go/jwt_identification; the keys and names are settings (`JID_…`).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+import jwt
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.db.models import Model
+
+from tickets import sessions
+from tickets.conf import conf
+from tickets.grants import TokenRefused
+
+METHOD: Final = "jwt"
+"""What login sessions opened by such a token are called."""
+
+ALGORITHM: Final = "HS256"
+"""The only one: a token that chooses its own algorithm chooses how it is checked (RFC 8725, section 3.1)."""
+
+LONGEST_END: Final = 253_402_300_799
+"""The last second of the year 9999; what is beyond is no time."""
+
+_SESSIONS: Final = UUID("7a1f4c2e-66f1-4f0e-9d0b-2f6d7f3e9c11")
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """Whom a token names, the login session it stands for, and when it ends (POSIX seconds)."""
+
+    user: Any
+    session_id: UUID
+    expires_at: float
+
+
+def is_on() -> bool:
+    """Whether this site shares a key with another application."""
+    return bool(conf.JID_KEY)
+
+
+def identify(token: str, *, now: datetime) -> Identified:
+    """Whom the token names; its login session is opened if this is the first time it is seen. Raises `TokenRefused`.
+
+    Whether that session still stands is not asked here.
+    """
+    claims = _claims(token)
+    ends = datetime.fromtimestamp(claims["exp"], UTC)
+    user = _user(_identifiers(claims).get(conf.JID_IDENTIFIER))
+    session_id = uuid5(_SESSIONS, _name(token, claims))
+    sessions.open_once(session_id, user, method=METHOD, expires_at=ends, now=now)
+    return Identified(user, session_id, float(claims["exp"]))
+
+
+def _claims(token: str) -> dict[str, Any]:
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            conf.JID_KEY,
+            algorithms=[ALGORITHM],
+            # Who it was made for is said by the key. When it was made nobody asks, see tickets.tokens._token().
+            options={"require": ["exp"], "verify_aud": False, "verify_iat": False},
+        )
+    except jwt.ExpiredSignatureError:
+        raise TokenRefused("token_expired") from None
+    except (jwt.InvalidTokenError, ValueError, RecursionError):
+        raise TokenRefused from None
+    # One of this site's own tokens is never taken for somebody else's: it names its session.
+    if "sid" in claims or not 0 < claims["exp"] <= LONGEST_END:
+        raise TokenRefused
+    return claims
+
+
+def _identifiers(claims: Mapping[str, Any]) -> Mapping[str, Any]:
+    ext = claims.get("ext")
+    try:
+        found = json.loads(ext) if isinstance(ext, str) else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise TokenRefused
+    return found
+
+
+def _user(identifier: Any) -> Model:
+    """The person with this key; Rails spells one of its models `gid://application/User/7`."""
+    if isinstance(identifier, str) and identifier.startswith("gid://"):
+        identifier = identifier.rpartition("/")[2]
+    if isinstance(identifier, bool) or not isinstance(identifier, str | int):
+        raise TokenRefused
+    people = get_user_model()._default_manager
+    try:
+        user = people.filter(**{conf.JID_USER_FIELD: identifier}).first()
+    except (ValueError, TypeError, OverflowError, ValidationError):
+        user = None
+    if user is None:
+        raise TokenRefused
+    return user
+
+
+def _name(token: str, claims: Mapping[str, Any]) -> str:
+    jti = claims.get("jti")
+    if isinstance(jti, str) and jti:
+        return f"jti\n{claims.get('iss', '')}\n{jti}"
+    return f"digest\n{sha256(token.encode()).hexdigest()}"

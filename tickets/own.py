@@ -1,0 +1,72 @@
+"""What a person may know of their own login sessions, and may do about them (OWASP ASVS 5.0, 7.5.2)."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils import timezone
+
+from tickets.grants import EndReason
+from tickets.models import LoginSession
+from tickets.sessions import end_sessions
+
+BATCH: Final = 500
+
+SEEN_SPACING: Final = timedelta(seconds=60)
+"""Who was seen this short a time ago is not noted again: a row that is written at every reload helps nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSession:
+    """A standing login session, as its person sees it. `network` is as much of the address as the site keeps."""
+
+    id: UUID
+    method: str
+    device: str
+    network: str
+    since: datetime
+    last_seen: datetime
+    expires_at: datetime
+
+
+def own_sessions(user_id: Any, *, now: datetime | None = None) -> list[OwnSession]:
+    """The person's standing login sessions, the one seen last first."""
+    now = now or timezone.now()
+    rows = LoginSession.objects.filter(user_id=user_id, ended_at=None, expires_at__gt=now)
+    found = [
+        OwnSession(row.pk, row.method, row.device, row.network, row.created_at, row.seen_at, row.expires_at)
+        for row in rows
+    ]
+    return sorted(found, key=lambda session: session.last_seen, reverse=True)
+
+
+def end_own_session(user_id: Any, session_id: UUID, *, now: datetime | None = None) -> bool:
+    """End a login session of the person, if it has not ended before. False if the person has no such session."""
+    if not LoginSession.objects.filter(pk=session_id, user_id=user_id).exists():
+        return False
+    end_sessions([session_id], reason=EndReason.LOGGED_OUT, by=user_id, now=now)
+    return True
+
+
+def end_other_sessions(user_id: Any, keep: UUID | None, *, now: datetime | None = None) -> int:
+    """End all login sessions of the person but one. Returns how many this call ended."""
+    now = now or timezone.now()
+    ended = 0
+    others = LoginSession.objects.filter(user_id=user_id, ended_at=None, expires_at__gt=now)
+    if keep is not None:
+        others = others.exclude(pk=keep)
+    while batch := list(others.order_by("pk").values_list("pk", flat=True)[:BATCH]):
+        ended += end_sessions(batch, reason=EndReason.LOGGED_OUT, by=user_id, now=now)
+    return ended
+
+
+def seen(session_ids: Collection[UUID], *, now: datetime | None = None) -> None:
+    """Note that these sessions are in use now. One statement, for those who were not seen a moment ago."""
+    now = now or timezone.now()
+    ids = sorted(session_ids)
+    for start in range(0, len(ids), BATCH):
+        stale = Q(seen_at__lt=now - SEEN_SPACING)
+        LoginSession.objects.filter(stale, pk__in=ids[start : start + BATCH]).update(seen_at=now)
