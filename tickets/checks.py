@@ -1,5 +1,6 @@
 """System checks: one number for each way the settings can be wrong, with what to write instead."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -73,9 +74,26 @@ def _shared_key(own: str) -> Iterator[checks.CheckMessage]:
             f"Use at least {SHORTEST_KEY} random bytes that are no other key of this site: who knows it is everybody."
         )
         yield checks.Error("TICKETS['JID_KEY'] is too short or not its own.", hint=hint, id="tickets.E012")
+    if shared and not _names_one_person(conf.JID_USER_FIELD):
+        hint = "Name a unique field of the user model, such as pk or the username."
+        message = f"TICKETS['JID_USER_FIELD'] is {conf.JID_USER_FIELD!r}."
+        yield checks.Error(message, hint=hint, id="tickets.E014")
+    if not re.fullmatch(r"[a-z][a-z0-9_-]*", conf.JID_NAME) or conf.JID_NAME in ("ticket", "token", "since"):
+        hint = "Use small letters, digits, - and _, and none of ticket, token, since."
+        yield checks.Error(f"TICKETS['JID_NAME'] is {conf.JID_NAME!r}.", hint=hint, id="tickets.E015")
     if conf.JID_ENFORCE and not shared:
         hint = "Set JID_KEY, or nobody can open a socket."
         yield checks.Error("TICKETS['JID_ENFORCE'] is on without JID_KEY.", hint=hint, id="tickets.E013")
+
+
+def _names_one_person(name: str) -> bool:
+    if name == "pk":
+        return True
+    try:
+        field = get_user_model()._meta.get_field(name)
+    except FieldDoesNotExist:
+        return False
+    return bool(getattr(field, "unique", False))
 
 
 @checks.register

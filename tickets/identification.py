@@ -23,7 +23,7 @@ from django.db.models import Model
 
 from tickets import sessions
 from tickets.conf import conf
-from tickets.grants import TokenRefused
+from tickets.grants import SignedInFrom, TokenRefused
 
 METHOD: Final = "jwt"
 """What login sessions opened by such a token are called."""
@@ -51,16 +51,22 @@ def is_on() -> bool:
     return bool(conf.JID_KEY)
 
 
-def identify(token: str, *, now: datetime) -> Identified:
+def identify(token: str, *, now: datetime, network: str = "") -> Identified:
     """Whom the token names; its login session is opened if this is the first time it is seen. Raises `TokenRefused`.
 
-    Whether that session still stands is not asked here.
+    Whether that session still stands is not asked here. One that lasts longer than a login session may is refused: when
+    the row that tells of its end was deleted, it would be taken for new.
     """
     claims = _claims(token)
     ends = datetime.fromtimestamp(claims["exp"], UTC)
+    if sessions.capped(ends, now) < ends:
+        raise TokenRefused
     user = _user(_identifiers(claims).get(conf.JID_IDENTIFIER))
     session_id = uuid5(_SESSIONS, _name(token, claims))
-    sessions.open_once(session_id, user, method=METHOD, expires_at=ends, now=now)
+    origin = SignedInFrom(network=network)
+    known_until = sessions.open_once(session_id, user, method=METHOD, expires_at=ends, origin=origin, now=now)
+    if known_until < ends:  # a token of the same name, renewed
+        sessions.prolong(session_id, user, expires_at=ends, now=now)
     return Identified(user, session_id, float(claims["exp"]))
 
 

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Q
+from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from tickets.grants import EndReason
@@ -63,10 +64,14 @@ def end_other_sessions(user_id: Any, keep: UUID | None, *, now: datetime | None 
     return ended
 
 
-def seen(session_ids: Collection[UUID], *, now: datetime | None = None) -> None:
-    """Note that these sessions are in use now. One statement, for those who were not seen a moment ago."""
+def seen(session_ids: Collection[UUID] | QuerySet[Any, Any], *, now: datetime | None = None) -> None:
+    """Note that these sessions are in use now: by one statement, and only those that were not seen a moment ago.
+
+    Who is being noted by another process at this moment is left to it: two that waited for each other's rows would end
+    in a deadlock, over nothing.
+    """
     now = now or timezone.now()
-    ids = sorted(session_ids)
-    for start in range(0, len(ids), BATCH):
-        stale = Q(seen_at__lt=now - SEEN_SPACING)
-        LoginSession.objects.filter(stale, pk__in=ids[start : start + BATCH]).update(seen_at=now)
+    stale = LoginSession.objects.filter(pk__in=session_ids, seen_at__lt=now - SEEN_SPACING)
+    with transaction.atomic():
+        free = stale.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+        LoginSession.objects.filter(pk__in=free.values("pk")).update(seen_at=now)

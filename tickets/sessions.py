@@ -47,13 +47,25 @@ def open_session(
     return session.pk
 
 
-def open_once(session_id: UUID, user: Any, *, method: str, expires_at: datetime, now: datetime | None = None) -> None:
-    """Open a login session under a given id, unless it was opened before; whether it has ended since is not asked."""
+def open_once(
+    session_id: UUID,
+    user: Any,
+    *,
+    method: str,
+    expires_at: datetime,
+    origin: SignedInFrom = NOWHERE,
+    now: datetime | None = None,
+) -> datetime:
+    """Open a login session under a given id, unless it was opened before; whether it has ended since is not asked.
+    Returns when it expires."""
     now = now or timezone.now()
-    columns = {"user": user, "method": method, "created_at": now, "seen_at": now, "expires_at": capped(expires_at, now)}
-    _session, opened = LoginSession.objects.get_or_create(pk=session_id, defaults=columns)
+    columns: dict[str, Any] = {"user": user, "method": method, "created_at": now, "seen_at": now}
+    columns |= {"expires_at": capped(expires_at, now)}
+    columns |= {"device": origin.device, "network": origin.network}
+    session, opened = LoginSession.objects.get_or_create(pk=session_id, defaults=columns)
     if opened:
         audit.record("session_opened", user=user.pk, session=session_id, method=method)
+    return session.expires_at
 
 
 def prolong(session_id: UUID, user: Any, *, expires_at: datetime, now: datetime | None = None) -> bool:

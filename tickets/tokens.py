@@ -17,6 +17,7 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
 from tickets import audit, identification
+from tickets.admission import kept_network
 from tickets.conf import conf
 from tickets.grants import NOWHERE, EndReason, Grant, RefreshRaced, SessionEnded, SignedInFrom, TokenRefused
 from tickets.models import LoginSession
@@ -92,7 +93,7 @@ def sign_out(refresh: str, *, now: datetime | None = None) -> None:
     end_session(session_id, reason=EndReason.LOGGED_OUT, now=now)
 
 
-def grant_for_token(access: str, *, now: datetime | None = None) -> Grant:
+def grant_for_token(access: str, *, address: str | None = None, now: datetime | None = None) -> Grant:
     """What an access token entitles to, until its own end: one of this site's, or one that another application made
     (`tickets.identification`). Raises `TokenRefused` or `SessionEnded`."""
     now = now or timezone.now()
@@ -102,7 +103,7 @@ def grant_for_token(access: str, *, now: datetime | None = None) -> Grant:
     except TokenRefused as refused:
         if refused.code == "token_expired" or not identification.is_on():
             raise
-        identified = identification.identify(access, now=now)
+        identified = identification.identify(access, now=now, network=kept_network(address))
         session, ends = _standing_session(identified.session_id, now), identified.expires_at
         if session.user_id != identified.user.pk:  # the same name for another person: somebody else's session
             raise TokenRefused from None
@@ -118,7 +119,7 @@ def grant_for_token(access: str, *, now: datetime | None = None) -> Grant:
 def admit_token(access: str, *, address: str | None, now: datetime | None = None) -> Grant:
     """`grant_for_token()` for somebody who opens a socket or goes on with one; audited either way."""
     try:
-        grant = grant_for_token(access, now=now)
+        grant = grant_for_token(access, address=address, now=now)
     except TokenRefused as refused:
         audit.record("token_accepted", ok=False, why=refused.code, address=address)
         raise

@@ -178,14 +178,15 @@ def _lease() -> datetime:
 
 def _write(server: str, came: list[Present], left: list[str]) -> None:
     _insert(server, came, _lease())
-    seen({present.session_id for present in came})
     for start in range(0, len(left), BATCH):
         Connection.objects.filter(pk__in=left[start : start + BATCH]).delete()
 
 
 def _renew(server: str) -> int:
     purge(now=timezone.now())
-    return Connection.objects.filter(server=server).update(leased_until=_lease())
+    ours = Connection.objects.filter(server=server)
+    seen(ours.values("session_id"))
+    return ours.update(leased_until=_lease())
 
 
 def _rewrite(server: str, present: list[Present]) -> None:

@@ -53,6 +53,28 @@ def test_settings_that_make_no_sense(ours, number):
 
 
 @pytest.mark.parametrize(
+    ("ours", "number"),
+    [
+        ({"JID_KEY": "k" * 40, "JID_USER_FIELD": "first_name"}, "tickets.E014"),
+        ({"JID_KEY": "k" * 40, "JID_USER_FIELD": "nickname"}, "tickets.E014"),
+        ({"JID_NAME": ""}, "tickets.E015"),
+        ({"JID_NAME": "ticket"}, "tickets.E015"),
+        ({"JID_NAME": "jid token"}, "tickets.E015"),
+    ],
+    ids=str,
+)
+def test_names_that_somebody_elses_tokens_cannot_have(ours, number):
+    with override_settings(TICKETS=ours):
+        assert found(check_tokens()) == [number]
+
+
+@pytest.mark.parametrize("field", ["pk", "username"])
+def test_fields_that_name_one_person(field):
+    with override_settings(TICKETS={"JID_KEY": "k" * 40, "JID_USER_FIELD": field}):
+        assert found(check_tokens()) == []
+
+
+@pytest.mark.parametrize(
     "ours",
     [
         {"ALLOWED_ORIGINS": ["https://good.example", "capacitor://localhost"]},

@@ -118,6 +118,28 @@ def test_one_that_is_over_says_so(made, now):
         identify(made(exp=int(now.timestamp()) - 1), now=now)
 
 
+def test_one_that_outlives_every_session_is_refused(made, now):
+    """The row that tells of its end is deleted some day; it must not open another one then."""
+    days = 24 * 3600
+    with pytest.raises(TokenRefused):
+        identify(made(exp=int(now.timestamp()) + 31 * days), now=now)
+    assert identify(made(exp=int(now.timestamp()) + 30 * days), now=now)
+
+
+def test_a_token_of_the_same_name_prolongs_its_session(made, now):
+    exp = int(now.timestamp())
+    for seconds, ends in ((60, 60), (600, 600), (300, 600)):
+        identify(made(jti="1", exp=exp + seconds), now=now)
+        assert LoginSession.objects.get().expires_at == now + timedelta(seconds=ends)
+
+
+def test_but_not_one_that_was_ended(made, now):
+    exp = int(now.timestamp())
+    end_session(identify(made(jti="1", exp=exp + 60), now=now).session_id)
+    with pytest.raises(SessionEnded):
+        tokens.grant_for_token(made(jti="1", exp=exp + 600), now=now)
+
+
 # --- As a credential ---
 
 
@@ -125,6 +147,11 @@ def test_it_grants_until_its_end(user, made, now):
     grant = tokens.grant_for_token(made(), now=now)
     assert (grant.user_id, grant.username) == (user.pk, "alice")
     assert grant.expires_at == now.timestamp() + 600
+
+
+def test_the_network_it_was_first_shown_from_is_kept(made, now):
+    tokens.grant_for_token(made(), address="203.0.113.7", now=now)
+    assert LoginSession.objects.get().network == "203.0.113.0/24"
 
 
 def test_its_session_can_be_ended_like_any_other(made, now):

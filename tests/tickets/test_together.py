@@ -8,7 +8,6 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import F
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
-
 from django.utils import timezone
 
 from tickets import together as module
@@ -350,7 +349,7 @@ async def test_a_token_that_grants_nothing_is_audited_and_never_itself(
         elif kind == "closed":
             user.is_active = False
             user.save()
-        return {"garbage": "never.a.token", "refresh": pair.refresh}.get(kind, pair.access)
+        return {"garbage": "gibber.gibber.gibber", "refresh": pair.refresh}.get(kind, pair.access)
 
     shown = await in_thread(make)
     assert type(await verified(redeemer, shown)) is error
