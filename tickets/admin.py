@@ -12,7 +12,7 @@ from django.utils import timezone
 from tickets.grants import EndReason, Purpose
 from tickets.issuing import revoke_many
 from tickets.models import LoginSession, Ticket
-from tickets.sessions import end_sessions, why_not
+from tickets.sessions import end_sessions, standing_of, why_not
 from tickets.staff import StaffAdmin
 
 
@@ -116,7 +116,19 @@ class TicketAdmin(StaffAdmin):
 
 @admin.register(LoginSession)
 class LoginSessionAdmin(StaffAdmin):
-    fields = ("id", "user", "method", "state", "created_at", "expires_at", "ended_at", "end_reason")
+    fields = (
+        "id",
+        "user",
+        "method",
+        "state",
+        "device",
+        "network",
+        "created_at",
+        "seen_at",
+        "expires_at",
+        "ended_at",
+        "end_reason",
+    )
     list_display = ("id", "user", "state", "method", "created_at", "expires_at", "ended_at")
     list_filter = (SessionState,)
     ordering = ("-expires_at",)  # the newest, nearly; and it has an index
@@ -124,8 +136,7 @@ class LoginSessionAdmin(StaffAdmin):
 
     @admin.display
     def state(self, session: LoginSession) -> str:
-        ended = session.ended_at, session.end_reason, session.expires_at
-        reason = why_not(*ended, session.user.is_active, timezone.now())
+        reason = why_not(standing_of(session), timezone.now())
         return reason.value.replace("_", " ") if reason else "standing"
 
     @admin.action(description="End selected login sessions", permissions=["end"])

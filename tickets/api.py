@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.db import Error as DatabaseError
 
+from tickets.accounts import end_all
 from tickets.admission import SCOPE_KEY, Admission, Door, admit, frame_credentials, kept_network, socket_url
 from tickets.audit import record as audit
 from tickets.conf import conf
@@ -72,6 +73,7 @@ __all__ = [
     "arevoke",
     "audit",
     "check_sessions",
+    "end_all",
     "end_other_sessions",
     "end_own_session",
     "end_session",

@@ -98,12 +98,17 @@ def _names_one_person(name: str) -> bool:
 
 @checks.register
 def check_user_model(**_: Any) -> list[checks.CheckMessage]:
-    try:
-        get_user_model()._meta.get_field("is_active")
-    except FieldDoesNotExist:
-        hint = "Add is_active = models.BooleanField(default=True): it is how an account is closed."
-        return [checks.Error("The user model has no field is_active.", hint=hint, id="tickets.E010")]
-    return []
+    needed = {
+        "is_active": ("E010", "Add is_active = models.BooleanField(default=True): it is how an account is closed."),
+        "password": ("E016", "Extend AbstractBaseUser: a changed password ends the person's sessions."),
+    }
+    found: list[checks.CheckMessage] = []
+    for name, (number, hint) in needed.items():
+        try:
+            get_user_model()._meta.get_field(name)
+        except FieldDoesNotExist:
+            found.append(checks.Error(f"The user model has no field {name}.", hint=hint, id=f"tickets.{number}"))
+    return found
 
 
 @checks.register(deploy=True)

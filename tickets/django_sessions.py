@@ -15,7 +15,7 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
-from tickets import sessions
+from tickets import current, sessions
 from tickets.admission import signed_in_from
 from tickets.grants import SessionEnded
 from tickets.problems import Problem
@@ -44,6 +44,7 @@ class DjangoSessionAuthentication(SessionAuthentication):
         state = sessions.check_sessions([session_id])[session_id]
         if not state.alive:
             raise SessionEnded(state.reason)
+        current.session_id.set(session_id)
         return user, Credential(session_id)
 
     def enforce_csrf(self, request: Request) -> None:

@@ -42,6 +42,8 @@ class Refusal(StrEnum):
     """Presented from another network than it was issued to; it is spent."""
     SESSION = "session"
     """Its login session has ended or expired; it is spent."""
+    OUTDATED = "outdated"
+    """Made before the person's password was changed; it is spent."""
     INACTIVE = "inactive"
     """The person may not sign in any more; it is spent."""
 
@@ -95,6 +97,8 @@ class Grant:
     session_id: UUID
     expires_at: float
     session_expires_at: float
+    issued_at: float = 0.0
+    """When the credential was made, not when it was shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +115,14 @@ NOWHERE = SignedInFrom()
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """Whether a login session still stands. `reason` is set exactly when it does not; `expires_at` in POSIX seconds."""
+    """Whether a login session still stands. `reason` is set exactly when it does not; times are POSIX seconds."""
 
     session_id: UUID
     alive: bool
     reason: EndReason | None
     expires_at: float
+    valid_from: float = 0.0
+    """What was granted on credentials made before is to be proven anew: the person's password has changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from math import inf
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -24,6 +25,7 @@ from django.db.models import Model
 from tickets import sessions
 from tickets.conf import conf
 from tickets.grants import SignedInFrom, TokenRefused
+from tickets.models import Cutoff, LoginSession
 
 METHOD: Final = "jwt"
 """What login sessions opened by such a token are called."""
@@ -39,10 +41,12 @@ _SESSIONS: Final = UUID("7a1f4c2e-66f1-4f0e-9d0b-2f6d7f3e9c11")
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """Whom a token names, the login session it stands for, and when it ends (POSIX seconds)."""
+    """Whom a token names, the login session it stands for, when it was made (0.0: it does not say) and when it ends
+    (POSIX seconds)."""
 
     user: Any
     session_id: UUID
+    made_at: float
     expires_at: float
 
 
@@ -63,11 +67,28 @@ def identify(token: str, *, now: datetime, network: str = "") -> Identified:
         raise TokenRefused
     user = _user(_identifiers(claims).get(conf.JID_IDENTIFIER))
     session_id = uuid5(_SESSIONS, _name(token, claims))
+    made_at = _made_at(claims)
+    if _is_cut_off(user, session_id, made_at):
+        raise TokenRefused
     origin = SignedInFrom(network=network)
     known_until = sessions.open_once(session_id, user, method=METHOD, expires_at=ends, origin=origin, now=now)
     if known_until < ends:  # a token of the same name, renewed
         sessions.prolong(session_id, user, expires_at=ends, now=now)
-    return Identified(user, session_id, float(claims["exp"]))
+    return Identified(user, session_id, made_at, float(claims["exp"]))
+
+
+def _is_cut_off(user: Any, session_id: UUID, made_at: float) -> bool:
+    """Whether it was made before the person's credentials were all taken back, and never shown before that: one that
+    was shown has a login session, and that decides."""
+    cutoff = Cutoff.objects.filter(user=user).values_list("issued_before", flat=True).first()
+    if cutoff is None or made_at >= cutoff.timestamp():
+        return False
+    return not LoginSession.objects.filter(pk=session_id).exists()
+
+
+def _made_at(claims: Mapping[str, Any]) -> float:
+    made = claims.get("iat")
+    return float(made) if isinstance(made, int | float) and not isinstance(made, bool) and 0 < made < inf else 0.0
 
 
 def _claims(token: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tickets.allowance import spend
 from tickets.conf import conf
 from tickets.grants import EndReason, IssuedTicket, Purpose, RateLimited, SessionEnded
 from tickets.models import LoginSession, Ticket
-from tickets.sessions import why_not
+from tickets.sessions import Standing, why_not
 
 
 def issue(
@@ -64,13 +64,14 @@ def issue(
 def _session_end(user: Any, session_id: UUID, now: datetime) -> datetime:
     """When the session expires; raises `SessionEnded` if it does not stand now. Redeeming asks again."""
     found = LoginSession.objects.filter(pk=session_id, user=user)
-    row = found.values_list("ended_at", "end_reason", "expires_at", "user__is_active").first()
+    standing = ("pk", "ended_at", "end_reason", "expires_at", "password_digest", "valid_from")
+    row = found.values_list(*standing, "user__is_active", "user__password").first()
     if row is None:
         raise _no_ticket(user, session_id, None)
-    ended_at, end_reason, expires_at, is_active = row
-    if reason := why_not(ended_at, end_reason, expires_at, is_active, now):
+    session = Standing.read(*row)
+    if reason := why_not(session, now):
         raise _no_ticket(user, session_id, reason)
-    return expires_at
+    return session.expires_at
 
 
 def _no_ticket(user: Any, session_id: UUID, reason: EndReason | None) -> SessionEnded:

@@ -7,17 +7,21 @@ from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 from rest_framework.views import APIView
 
-from tickets import sessions
+from tickets import current, sessions
 from tickets.django_sessions import known_session
 
 
 class EndedSessionMiddleware(MiddlewareMixin):
     """Signs out the cookie of an ended login session, before it is shown a page. After AuthenticationMiddleware."""
 
+    def process_request(self, request: HttpRequest) -> None:
+        current.session_id.set(None)
+
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
         if issubclass(getattr(view, "cls", object), APIView):
             return  # the API says it in its own words: see DjangoSessionAuthentication
         session_id = known_session(request.session)
+        current.session_id.set(session_id)
         if session_id is not None and not sessions.check_sessions([session_id])[session_id].alive:
             logout(request)
 

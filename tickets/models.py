@@ -22,6 +22,10 @@ class LoginSession(models.Model):
     expires_at = models.DateTimeField(db_index=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     end_reason = models.CharField(max_length=32, blank=True)
+    # What the person's password was like when the session last proved itself (see tickets.accounts); and since when its
+    # credentials count: older ones were made before that password.
+    password_digest = models.CharField(max_length=64, blank=True, editable=False)
+    valid_from = models.DateTimeField(null=True, blank=True)
     # The one refresh token that may be spent next, and the one before it, which may only have been slower than a
     # second tab. Both are token ids, not tokens: whoever reads the table can spend nothing.
     refresh_jti = models.CharField(max_length=64, blank=True)
@@ -35,6 +39,19 @@ class LoginSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.method} {self.id}"
+
+
+class Cutoff(models.Model):
+    """Since when somebody's credentials count, for those that name no login session: JWTs made elsewhere."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+")
+    issued_before = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.issued_before:%Y-%m-%d %H:%M:%S}"
 
 
 class Ticket(models.Model):

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from tickets.accounts import cut_off
 from tickets.grants import EndReason
 from tickets.models import LoginSession
 from tickets.sessions import end_sessions
@@ -53,8 +54,10 @@ def end_own_session(user_id: Any, session_id: UUID, *, now: datetime | None = No
 
 
 def end_other_sessions(user_id: Any, keep: UUID | None, *, now: datetime | None = None) -> int:
-    """End all login sessions of the person but one. Returns how many this call ended."""
+    """End all login sessions of the person but one. Returns how many this call ended. No JWT made elsewhere before now
+    opens another one."""
     now = now or timezone.now()
+    cut_off(user_id, now)
     ended = 0
     others = LoginSession.objects.filter(user_id=user_id, ended_at=None, expires_at__gt=now)
     if keep is not None:

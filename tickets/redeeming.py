@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from tickets import audit, minting, network, prepared
 from tickets.conf import conf
-from tickets.grants import Grant, Purpose, Refusal, TicketRefused
+from tickets.grants import EndReason, Grant, Purpose, Refusal, TicketRefused
 from tickets.models import LoginSession, Ticket
 from tickets.rows import quoted, reader
-from tickets.sessions import plain_id
+from tickets.sessions import Standing, plain_id, why_not
 
 
 def redeem(
@@ -102,10 +102,28 @@ class _Spent:
     user_id: Any
     session_id: UUID
     network: str
+    created_at: datetime
     ended_at: datetime | None
+    end_reason: str
     session_expires_at: datetime
+    password_digest: str
+    valid_from: datetime | None
     is_active: bool
+    password: str = field(repr=False)
     username: str
+
+    @property
+    def standing(self) -> Standing:
+        return Standing.read(
+            self.session_id,
+            self.ended_at,
+            self.end_reason,
+            self.session_expires_at,
+            self.password_digest,
+            self.valid_from,
+            self.is_active,
+            self.password,
+        )
 
 
 def _spend(digest: str, purposes: Iterable[Purpose], now: datetime) -> _Spent | None:
@@ -135,9 +153,12 @@ def _columns() -> tuple[Any, ...]:
     """What the statement returns: of the ticket, its session and its person."""
     ticket, session, user = Ticket._meta, LoginSession._meta, get_user_model()._meta
     return (
-        *(ticket.get_field(name) for name in ("id", "user", "session", "network")),
-        *(session.get_field(name) for name in ("ended_at", "expires_at")),
-        *(user.get_field(name) for name in ("is_active", get_user_model().USERNAME_FIELD)),
+        *(ticket.get_field(name) for name in ("id", "user", "session", "network", "created_at")),
+        *(
+            session.get_field(name)
+            for name in ("ended_at", "end_reason", "expires_at", "password_digest", "valid_from")
+        ),
+        *(user.get_field(name) for name in ("is_active", "password", get_user_model().USERNAME_FIELD)),
     )
 
 
@@ -188,11 +209,12 @@ def _selected(column: Any, table: str) -> str:
 
 def _look(spent: _Spent, now: datetime) -> Refusal | None:
     """What a spent ticket's session and person have against it."""
-    if not spent.is_active:
+    reason = why_not(spent.standing, now)
+    if reason is EndReason.ACCOUNT_DISABLED and not spent.is_active:
         return Refusal.INACTIVE
-    if spent.ended_at is not None or spent.session_expires_at <= now:
+    if reason is not None:
         return Refusal.SESSION
-    return None
+    return Refusal.OUTDATED if spent.valid_from is not None and spent.created_at < spent.valid_from else None
 
 
 def _explain(row: Ticket | None, now: datetime) -> Refusal:
@@ -230,4 +252,5 @@ def _grant(spent: _Spent, now: datetime) -> Grant:
         session_id=spent.session_id,
         expires_at=min(now + timedelta(seconds=conf.GRANT_SECONDS), ends).timestamp(),
         session_expires_at=ends.timestamp(),
+        issued_at=spent.created_at.timestamp(),
     )

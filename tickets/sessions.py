@@ -3,7 +3,8 @@
 import functools
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from hashlib import sha256
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
@@ -42,6 +43,7 @@ def open_session(
         seen_at=now,
         expires_at=capped(expires_at, now),
         refresh_jti=refresh_jti,
+        password_digest=digest_of(user.password),
     )
     audit.record("session_opened", user=user.pk, session=session.pk, method=method)
     return session.pk
@@ -61,7 +63,7 @@ def open_once(
     now = now or timezone.now()
     columns: dict[str, Any] = {"user": user, "method": method, "created_at": now, "seen_at": now}
     columns |= {"expires_at": capped(expires_at, now)}
-    columns |= {"device": origin.device, "network": origin.network}
+    columns |= {"device": origin.device, "network": origin.network, "password_digest": digest_of(user.password)}
     session, opened = LoginSession.objects.get_or_create(pk=session_id, defaults=columns)
     if opened:
         audit.record("session_opened", user=user.pk, session=session_id, method=method)
@@ -140,8 +142,8 @@ def check_sessions(session_ids: Collection[UUID], *, now: datetime | None = None
         for among, keys in any_of(LoginSession._meta.pk, session_ids):
             cursor.execute(f"{_sessions_sql()} {among}", keys)
             for row in cursor.fetchall():
-                pk, ended, reason, expires, active = read(row)
-                found[pk] = _state(pk, ended, reason, expires, active, now)
+                state = _state(Standing.read(*read(row)), now)
+                found[state.session_id] = state
     return {pk: found.get(pk) or _missing(pk) for pk in session_ids}
 
 
@@ -160,7 +162,16 @@ def session_sql(*, of: str = "%s") -> str:
     return f"SELECT {chosen} {_sessions_from()} WHERE {quoted(LoginSession._meta.db_table)}.id = {of}"
 
 
-SESSION_COLUMNS = ("session_id", "ended_at", "end_reason", "session_expires_at", "is_active")
+SESSION_COLUMNS = (
+    "session_id",
+    "ended_at",
+    "end_reason",
+    "session_expires_at",
+    "password_digest",
+    "valid_from",
+    "is_active",
+    "password",
+)
 """The columns of `session_sql()`."""
 
 
@@ -168,15 +179,17 @@ def session_state(session_id: UUID, columns: Sequence[Any], *, now: datetime) ->
     """How the session stands whose columns were read so; all None if there was no row."""
     if columns[0] is None:
         return _missing(session_id)
-    pk, ended, reason, expires, active = reader(_session_columns())(columns)
-    return _state(pk, ended, reason, expires, active, now)
+    return _state(Standing.read(*reader(_session_columns())(columns)), now)
 
 
 @functools.cache
 def _session_columns() -> tuple[Any, ...]:
-    names = ("id", "ended_at", "end_reason", "expires_at")
-    is_active = get_user_model()._meta.get_field("is_active")
-    return (*(LoginSession._meta.get_field(name) for name in names), is_active)
+    session, person = LoginSession._meta, get_user_model()._meta
+    names = ("id", "ended_at", "end_reason", "expires_at", "password_digest", "valid_from")
+    return (
+        *(session.get_field(name) for name in names),
+        *(person.get_field(name) for name in ("is_active", "password")),
+    )
 
 
 @functools.cache
@@ -192,11 +205,48 @@ def _sessions_from() -> str:
     return f"FROM {table} JOIN {people} ON {people}.{quoted(person.pk.column)} = {table}.user_id"
 
 
-def _state(
-    pk: UUID, ended_at: datetime | None, end_reason: str, expires_at: datetime, is_active: bool, now: datetime
-) -> SessionState:
-    reason = why_not(ended_at, end_reason, expires_at, is_active, now)
-    return SessionState(session_id=pk, alive=reason is None, reason=reason, expires_at=expires_at.timestamp())
+class Standing(NamedTuple):
+    """What of a session and its person decides whether it stands."""
+
+    pk: UUID
+    ended_at: datetime | None
+    end_reason: str
+    expires_at: datetime
+    password_digest: str
+    valid_from: datetime | None
+    is_active: bool
+    current_digest: str
+
+    @classmethod
+    def read(cls, *columns: Any) -> "Standing":
+        """From columns in this order, the last one the password as it is stored: that is kept nowhere."""
+        *others, password = columns
+        return cls._make([*others, digest_of(password)])
+
+
+def standing_of(session: LoginSession) -> Standing:
+    """The same of a row that was read with its person."""
+    return Standing.read(
+        session.pk,
+        session.ended_at,
+        session.end_reason,
+        session.expires_at,
+        session.password_digest,
+        session.valid_from,
+        session.user.is_active,
+        session.user.password,
+    )
+
+
+def _state(standing: Standing, now: datetime) -> SessionState:
+    reason = why_not(standing, now)
+    return SessionState(
+        session_id=standing.pk,
+        alive=reason is None,
+        reason=reason,
+        expires_at=standing.expires_at.timestamp(),
+        valid_from=standing.valid_from.timestamp() if standing.valid_from else 0.0,
+    )
 
 
 def _missing(pk: UUID) -> SessionState:
@@ -204,17 +254,25 @@ def _missing(pk: UUID) -> SessionState:
     return SessionState(session_id=pk, alive=False, reason=EndReason.ACCOUNT_DISABLED, expires_at=0.0)
 
 
-def why_not(
-    ended_at: datetime | None, end_reason: str, expires_at: datetime, is_active: bool, now: datetime
-) -> EndReason | None:
-    """Why a session with these columns does not stand at `now`; None if it does."""
-    if not is_active:
+def why_not(standing: Standing, now: datetime) -> EndReason | None:
+    """Why such a session does not stand at `now`; None if it does."""
+    if not standing.is_active:
         return EndReason.ACCOUNT_DISABLED
-    if ended_at is not None:
-        return EndReason(end_reason) if end_reason in set(EndReason) else EndReason.LOGGED_OUT
-    if expires_at <= now:
+    if standing.ended_at is not None:
+        known = standing.end_reason in set(EndReason)
+        return EndReason(standing.end_reason) if known else EndReason.LOGGED_OUT
+    # Somebody changed the password behind this room's back: by SQL, or by a method that sends no signal.
+    if standing.password_digest and standing.password_digest != standing.current_digest:
+        return EndReason.CREDENTIALS_CHANGED
+    if standing.expires_at <= now:
         return EndReason.EXPIRED
     return None
+
+
+@functools.lru_cache(maxsize=16_384)
+def digest_of(password: str) -> str:
+    """What a session keeps of the password (of its salted hash, as Django stores it): enough to see that it changed."""
+    return sha256(password.encode()).hexdigest()
 
 
 def plain_id(pk: Any) -> int | str:

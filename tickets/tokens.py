@@ -16,12 +16,15 @@ from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
-from tickets import audit, identification
+from tickets import audit, current, identification
 from tickets.admission import kept_network
 from tickets.conf import conf
 from tickets.grants import NOWHERE, EndReason, Grant, RefreshRaced, SessionEnded, SignedInFrom, TokenRefused
 from tickets.models import LoginSession
-from tickets.sessions import end_session, open_session, plain_id, why_not
+from tickets.sessions import end_session, open_session, plain_id, standing_of, why_not
+
+MADE_AT = "made_at"
+"""The claim that says when a token was made: `iat`, which everybody's library judges by its own clock, is left out."""
 
 METHOD = "token"
 """What login sessions opened by name and password over REST are called."""
@@ -99,12 +102,15 @@ def grant_for_token(access: str, *, address: str | None = None, now: datetime | 
     now = now or timezone.now()
     try:
         token, session = _authenticated(access, now)
-        ends = float(token["exp"])
+        ends, made_at = float(token["exp"]), _made_at(token)
     except TokenRefused as refused:
         if refused.code == "token_expired" or not identification.is_on():
             raise
         identified = identification.identify(access, now=now, network=kept_network(address))
-        session, ends = _standing_session(identified.session_id, now), identified.expires_at
+        session = _standing_session(identified.session_id, now)
+        ends, made_at = identified.expires_at, identified.made_at
+        if session.valid_from is not None and made_at < session.valid_from.timestamp():
+            raise TokenRefused from None
         if session.user_id != identified.user.pk:  # the same name for another person: somebody else's session
             raise TokenRefused from None
     return Grant(
@@ -113,6 +119,7 @@ def grant_for_token(access: str, *, address: str | None = None, now: datetime | 
         session_id=session.pk,
         expires_at=min(ends, session.expires_at.timestamp()),
         session_expires_at=session.expires_at.timestamp(),
+        issued_at=made_at,
     )
 
 
@@ -138,6 +145,7 @@ class SessionTokenAuthentication(BaseAuthentication):
         if scheme.lower() != "bearer":
             return None
         _token, session = _authenticated(token.strip(), timezone.now())
+        current.session_id.set(session.pk)
         return session.user, Credential(session.pk)
 
     def authenticate_header(self, request: Request) -> str:
@@ -150,14 +158,21 @@ def _authenticated(access: str, now: datetime) -> tuple[Token, LoginSession]:
     session = _standing_session(session_id, now)
     if token.get(api_settings.USER_ID_CLAIM) != str(session.user_id):
         raise TokenRefused
+    if session.valid_from is not None and _made_at(token) < session.valid_from.timestamp():
+        raise TokenRefused("token_expired")  # the refresh token brings another one
     return token, session
+
+
+def _made_at(token: Token) -> float:
+    made = token.get(MADE_AT)
+    return float(made) if isinstance(made, int | float) and not isinstance(made, bool) else 0.0
 
 
 def _standing_session(session_id: UUID, now: datetime) -> LoginSession:
     session = LoginSession.objects.select_related("user").filter(pk=session_id).first()
     if session is None:
         raise SessionEnded
-    reason = why_not(session.ended_at, session.end_reason, session.expires_at, session.user.is_active, now)
+    reason = why_not(standing_of(session), now)
     if reason:
         raise SessionEnded(reason)
     return session
@@ -184,6 +199,7 @@ def _pair(session: LoginSession, now: datetime) -> Pair:
     refresh = _token(RefreshToken, session, session.expires_at)
     refresh["jti"] = session.refresh_jti
     access = _token(AccessToken, session, min(now + api_settings.ACCESS_TOKEN_LIFETIME, session.expires_at))
+    access[MADE_AT] = now.timestamp()
     return Pair(access=str(access), refresh=str(refresh))
 
 

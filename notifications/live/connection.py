@@ -343,6 +343,7 @@ class Connection:
         self._hear_early(stream)
         # What was heard since the group was joined may be newer than what was read: also a fence, also a state.
         self._note_fence(steps, position.fence)
+        self._outdated(steps, session, now)
         self._say_changes(steps)
         self._advance(steps, now)
         return steps
@@ -797,6 +798,7 @@ class Connection:
             self._session_ended(steps, session, now)
         else:
             self._grant_end = min(self._grant_end, session.expires_at)
+            self._outdated(steps, session, now)
         return steps
 
     def check_answered(self, session: SessionState, now: float) -> list[Step]:
@@ -841,6 +843,15 @@ class Connection:
         elif self.phase is Phase.OPEN:
             self._grant_end = min(self._grant_end, now)
             self._expire(steps, now, "close" if self.limits.on_expiry == "ignore" else self.limits.on_expiry)
+
+    def _outdated(self, steps: list[Step], session: SessionState, now: float) -> None:
+        """The password may have been changed by this very session: it stands, what was shown before counts no more."""
+        if self.grant is None or self.phase is not Phase.OPEN or session.valid_from <= self.grant.issued_at:
+            return
+        if self.limits.on_expiry == "close":
+            self._bye(steps, CloseCode.SESSION_EXPIRED)
+        else:
+            self._hold(steps, now, "credentials_changed")
 
     # --- Expiry ---
 

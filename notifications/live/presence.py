@@ -47,6 +47,9 @@ PASS_SECONDS = 2.0
 LEASES = 3
 """Renewals that may fail before a row is not believed any more: a restarting database must not empty the list."""
 
+NOTE_SECONDS = 60.0
+"""How often it is noted, with a renewal, that the login sessions of all these sockets are in use."""
+
 BATCH = 500
 
 
@@ -76,6 +79,7 @@ class Presence:
         self._sure = True
         self._renew_at = inf
         self._look_at = inf
+        self._note_at = -inf
         self._writing = asyncio.Lock()
         self._stopped = False
         self._at_exit = False
@@ -102,7 +106,9 @@ class Presence:
             if not self._sure:
                 await self._write_all()
             elif now >= self._renew_at:
-                self._sure = await self._in_thread(_renew, self.server) == len(self._listed)
+                notes = now >= self._note_at
+                self._note_at = now + NOTE_SECONDS if notes else self._note_at
+                self._sure = await self._in_thread(_renew, self.server, notes) == len(self._listed)
                 self._renew_at = now + conf.PRESENCE_SECONDS
             if arrived:
                 await self._in_thread(_make_place, list(arrived))
@@ -182,10 +188,11 @@ def _write(server: str, came: list[Present], left: list[str]) -> None:
         Connection.objects.filter(pk__in=left[start : start + BATCH]).delete()
 
 
-def _renew(server: str) -> int:
+def _renew(server: str, notes: bool) -> int:
     purge(now=timezone.now())
     ours = Connection.objects.filter(server=server)
-    seen(ours.values("session_id"))
+    if notes:
+        seen(ours.values("session_id"))
     return ours.update(leased_until=_lease())
 
 

@@ -389,7 +389,7 @@ async def test_a_ticket_is_nowhere_in_the_log_whatever_carried_it(site, beside, 
 async def test_a_cookie_opens_nothing(site, beside):
     demo = person(site.server, "demo")
     await demo.ticket()
-    headers: list[Header] = [(OFFER, "usher.v1"), ("Cookie", "sessionid=x"), ("Authorization", f"Bearer {demo.access}")]
+    headers: list[Header] = [(OFFER, "usher.v1"), ("Cookie", f"sessionid=x; access={demo.access}")]
     async with await Raw.dial(site.server) as raw:
         assert (await raw.shake(*headers)).status == 101
         await raw.say({"type": "ping", "ref": "1"})

@@ -18,6 +18,7 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from notifications import api
 from notifications.conf import conf
 from notifications.live import drain, kicking, routing
+from notifications.live.connection import Connection
 from notifications.live.hub import Hub
 from notifications.live.socket import Socket
 from notifications.live.steps import Send
@@ -183,9 +184,19 @@ def knowing_only_its_own() -> None:
     kicking.make_place = lambda user_ids, now=None: []
 
 
+def without_fence() -> None:
+    """What is said is said, whatever fence it was numbered under: the sweep alone finds that a session has ended."""
+    Connection._note_fence = lambda self, steps, fence: None
+
+
+def deaf_to_ends() -> None:
+    """The fence is asked for only when something is to be said: nobody is told that a session ended."""
+    Connection.fenced = lambda self, fence, now: []
+
+
 VARIANTS = (
     *(plain, asking, without_sync, awaiting, polling, keeping, counting_nobody_out, without_drain, goodbye_at_once),
-    *(connecting, knowing_only_its_own),
+    *(connecting, knowing_only_its_own, without_fence, deaf_to_ends),
 )
 
 for variant in VARIANTS:

@@ -44,10 +44,10 @@ def without_catching_up() -> None:
     """What was held is forgotten."""
     real = Connection._reauthenticate
 
-    def reauthenticate(self, steps, before, grant, now):
+    def reauthenticate(self, steps, grant, now):
         for stream in self._streams.values():
             stream.cursor = stream.head
-        real(self, steps, before, grant, now)
+        real(self, steps, grant, now)
 
     Connection._reauthenticate = reauthenticate
 

@@ -134,7 +134,7 @@ def test_a_user_model_that_cannot_be_closed(monkeypatch):
     from django.contrib.auth.models import Group
 
     monkeypatch.setattr(checks, "get_user_model", lambda: Group)
-    assert found(check_user_model()) == ["tickets.E010"]
+    assert found(check_user_model()) == ["tickets.E010", "tickets.E016"]
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def test_a_ticket_becomes_a_grant(user, session_id, ticket, now, later, audited)
         session_id=session_id,
         expires_at=later(seconds=900).timestamp(),
         session_expires_at=later(days=30).timestamp(),
+        issued_at=now.timestamp(),
     )
     assert spent(ticket) == now
     (line,) = audited("ticket_redeemed")

@@ -75,7 +75,7 @@ class Life:
 
     def grant(self, *, user_id: int = 7, session: UUID | None = None, seconds: float | None = None) -> Grant:
         end = self.now + (self.grant_seconds if seconds is None else seconds)
-        return Grant(user_id, "ann", session or self.session, end, end + 86_400)
+        return Grant(user_id, "ann", session or self.session, end, end + 86_400, issued_at=self.now)
 
     def connect(self, *, since: str | None = None) -> "Life":
         """Handshake with a ticket, up to and including `welcome`."""

@@ -7,8 +7,10 @@ import pytest
 
 from notifications.live.connection import LIFETIME_JITTER, Connection, Limits, Phase
 from notifications.live.steps import Check, Load, Mark, Open, Redeem, Verify
+from notifications.wire.streams import Opening
 from notifications.wire.vocabulary import Ack, Authenticate, Ping, Reauth, State
 from tests.notifications.live.life import START, Life
+from tickets.grants import SessionState
 
 
 @pytest.fixture
@@ -293,3 +295,44 @@ def test_also_while_it_is_held():
 def test_without_one_it_may_grow_as_old_as_it_likes():
     life = Life(limits=Limits(lifetime_seconds=inf, on_expiry="ignore")).connect()
     assert life.after(10**9).phase is Phase.OPEN
+
+
+# --- A password that this very session changed ---
+
+
+def outdated(life, *, at=None):
+    return SessionState(life.session, True, None, START + 30 * 86_400, life.now if at is None else at)
+
+
+@pytest.mark.parametrize("policy", ["reauth", "ignore"])
+def test_what_was_granted_before_is_to_be_proven_anew(policy):
+    life = Life(limits=Limits(on_expiry=policy)).connect().after(10).publish(2)
+    life.do(life.connection.fenced(1, life.now))
+    life.taken(Check)
+    life.do(life.connection.check_answered(outdated(life), life.now))
+    required = life.said[-1]
+    assert (required.reason, required.deadline.timestamp()) == ("credentials_changed", life.now + 60)
+    assert life.publish().heard() == ["welcome", "1", "2", "reauth_required"]
+    life.reauth().answer()
+    assert life.heard()[0] == "reauthenticated"
+
+
+def test_a_site_that_closes_on_expiry_closes():
+    life = Life(limits=Limits(on_expiry="close")).connect().after(10)
+    assert life.do(life.connection.checked(outdated(life), life.now)).code == 4401
+
+
+def test_a_credential_made_afterwards_is_good(life):
+    life.connect().after(10)
+    life.do(life.connection.checked(outdated(life, at=START), life.now))
+    assert life.heard() == ["welcome"]
+
+
+def test_changed_while_the_socket_was_opening(life):
+    life.do(life.connection.connected(ticket="t", since=None, now=life.now))
+    life.taken(Redeem)
+    life.do(life.connection.redeemed(life.grant(), life.now))
+    life.taken(Open)
+    opening = Opening(life.position(), unread=0, unseen=0)
+    life.do(life.connection.opened(opening, outdated(life, at=life.now + 1), life.now))
+    assert life.heard() == ["welcome", "reauth_required"]
