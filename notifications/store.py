@@ -10,6 +10,7 @@ The rules that make a number mean something:
 * A reader takes the head first and then rows up to that head: no number up to it can still be on its way.
 """
 
+import contextlib
 import functools
 from collections.abc import Collection, Container, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, connections, transaction
 from django.db.models import (
     BigIntegerField,
     Count,
@@ -233,10 +234,15 @@ def openings(people: Sequence[tuple[Any, UUID]], *, now: datetime) -> list[tuple
     missing = [place for place in range(len(people)) if place not in rows]
     if missing:
         for place in missing:
-            ensure_stream(people[place][0])
+            with contextlib.suppress(IntegrityError), transaction.atomic():  # deleted a moment ago
+                ensure_stream(people[place][0])
         made = _read_openings([people[place] for place in missing], now)
-        rows |= {place: made[nth] for nth, place in enumerate(missing)}
-    return [_opening(rows[place], *asked, now) for place, asked in enumerate(people)]
+        rows |= {place: made[nth] for nth, place in enumerate(missing) if nth in made}
+    return [_opening(rows.get(place, _NOBODYS), *asked, now) for place, asked in enumerate(people)]
+
+
+_NOBODYS: list[Any] = ["", 0, 0, 0, 0, 0, 0, *[None] * len(SESSION_COLUMNS)]
+"""What is found of somebody who does not exist: a stream without numbers, and no session."""
 
 
 def _opening(row: Sequence[Any], user_id: Any, session_id: UUID, now: datetime) -> tuple[Opening, SessionState]:

@@ -185,6 +185,7 @@ _TICKETS = {
     "JID_ENFORCE": env.bool,
     "JID_IDENTIFIER": env.str,
     "JID_USER_FIELD": env.str,
+    "JID_SECONDS": env.float,
     "NETWORK_POLICY": env.str,
     "REQUIRE_ORIGIN": env.bool,
     "DATABASE_THREADS": env.int,

@@ -13,12 +13,11 @@ import functools
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import QuerySet
-from django.db.models.signals import post_delete, post_save
-from django.dispatch import receiver
+from django.db.models.signals import post_delete, post_save, pre_save
 from django.utils import timezone
 
 from tickets import audit, current
@@ -63,42 +62,69 @@ def _end(sessions: QuerySet[LoginSession], reason: EndReason, *, now: datetime, 
     return ended
 
 
-def _is_person(instance: Any) -> bool:
-    return isinstance(instance, get_user_model())
+# What happened ------------------------------------------------------------------------------------------------------
 
 
-@receiver(post_save)
+def connect() -> None:
+    """Listen; called once, when all models are known."""
+    pre_save.connect(_saving, dispatch_uid="tickets.accounts.saving")
+    post_save.connect(_saved, dispatch_uid="tickets.accounts.saved")
+    person = get_user_model()
+    for model in apps.get_models():
+        # Of people only, their proxies too: where anybody listens, Django reads all rows before it deletes them.
+        if issubclass(model, person):
+            post_delete.connect(_deleted, sender=model, dispatch_uid=f"tickets.accounts.{model._meta.label}")
+
+
+def _is_watched(instance: Any, raw: bool, update_fields: Any) -> bool:
+    if raw or not isinstance(instance, get_user_model()):
+        return False
+    return update_fields is None or bool(WATCHED & set(update_fields))
+
+
+def _saving(instance: Any, raw: bool, update_fields: Any, **_: Any) -> None:
+    if instance.pk is not None and not instance._state.adding and _is_watched(instance, raw, update_fields):
+        people = get_user_model()._default_manager.filter(pk=instance.pk)
+        instance._usher_before = people.values_list("password", "is_active").first()
+
+
 def _saved(instance: Any, created: bool, raw: bool, update_fields: Any, **_: Any) -> None:
-    if created or raw or not _is_person(instance):
+    if created or not _is_watched(instance, raw, update_fields):
         return
-    if update_fields is not None and not WATCHED & set(update_fields):
-        return
+    before = instance.__dict__.pop("_usher_before", None) or (instance.password, instance.is_active)
     now = timezone.now()
-    sessions = LoginSession.objects.filter(user_id=instance.pk)
     if not instance.is_active:
-        if _end(sessions, EndReason.ACCOUNT_DISABLED, now=now):
-            cut_off(instance.pk, now)
+        _closed(instance, was_active=before[1], now=now)
+    else:
+        _password_looked_at(instance, changed=before[0] != instance.password, now=now)
+
+
+def _closed(person: Any, *, was_active: bool, now: datetime) -> None:
+    ended = _end(LoginSession.objects.filter(user_id=person.pk), EndReason.ACCOUNT_DISABLED, now=now)
+    if was_active or ended:
+        cut_off(person.pk, now)
+        audit.record("account_disabled", user=person.pk, ended=ended)
+
+
+def _password_looked_at(person: Any, *, changed: bool, now: datetime) -> None:
+    digest = digest_of(person.password)
+    standing = LoginSession.objects.filter(user_id=person.pk, ended_at=None, expires_at__gt=now)
+    outdated = standing.exclude(password_digest__in=("", digest))
+    if not changed and not outdated.exists():
         return
-    digest = digest_of(instance.password)
-    outdated = sessions.filter(ended_at=None, expires_at__gt=now).exclude(password_digest__in=("", digest))
-    if outdated.exists():
-        _password_changed(instance, outdated, digest, now)
-
-
-def _password_changed(person: Any, outdated: QuerySet[LoginSession], digest: str, now: datetime) -> None:
-    cut_off(person.pk, now)
     kept = current.session_id.get()
-    spared = outdated.filter(pk=kept).update(password_digest=digest, valid_from=now) if kept else 0
-    if spared:
-        Ticket.objects.filter(session_id=kept, redeemed_at=None, revoked_at=None).update(revoked_at=now)
-    ended = _end(outdated, EndReason.CREDENTIALS_CHANGED, now=now)
-    audit.record("password_changed", user=person.pk, session=kept if spared else None, ended=ended)
-    if spared:
-        transaction.on_commit(functools.partial(_tell, plain_id(person.pk), "password"), robust=True)
+    with transaction.atomic():
+        # All of them first, in the order in which everybody locks them.
+        list(standing.select_for_update().order_by("pk").values_list("pk", flat=True))
+        cut_off(person.pk, now)
+        spared = outdated.filter(pk=kept).update(password_digest=digest, valid_from=now) if kept else 0
+        if spared:
+            Ticket.objects.filter(session_id=kept, redeemed_at=None, revoked_at=None).update(revoked_at=now)
+            transaction.on_commit(functools.partial(_tell, plain_id(person.pk), "password"), robust=True)
+        ended = _end(outdated, EndReason.CREDENTIALS_CHANGED, now=now)
+        audit.record("password_changed", user=person.pk, session=kept if spared else None, ended=ended)
 
 
-# Of people only: where anybody listens, Django reads all rows of a model before it deletes them.
-@receiver(post_delete, sender=settings.AUTH_USER_MODEL)
 def _deleted(instance: Any, **_: Any) -> None:
     audit.record("account_deleted", user=instance.pk)
     transaction.on_commit(functools.partial(_tell, plain_id(instance.pk), "deleted"), robust=True)

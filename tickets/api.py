@@ -41,6 +41,7 @@ from tickets.sessions import (
     open_session,
     session_sql,
     session_state,
+    settle_sessions,
 )
 from tickets.threads import in_thread
 from tickets.together import Redeemer
@@ -71,6 +72,7 @@ __all__ = [
     "aopen_session",
     "aredeem",
     "arevoke",
+    "asettle_sessions",
     "audit",
     "check_sessions",
     "end_all",
@@ -89,6 +91,7 @@ __all__ = [
     "seen",
     "session_sql",
     "session_state",
+    "settle_sessions",
     "socket_url",
 ]
 
@@ -113,6 +116,7 @@ aend_session = _twin(end_session)
 aissue = _twin(issue)
 arevoke = _twin(revoke)
 acheck_sessions = _twin(check_sessions)
+asettle_sessions = _twin(settle_sessions)
 
 
 _aredeem = _twin(redeem)

@@ -114,6 +114,12 @@ class Conf:
         return self._get("JID_USER_FIELD", "pk")
 
     @property
+    def JID_SECONDS(self) -> float:
+        """How long such a token may last that does not say when it was made (`iat`): without that, nobody could tell
+        whether it was made before a password was changed. An hour, as AnyCable's own do."""
+        return self._get("JID_SECONDS", 3600)
+
+    @property
     def NETWORK_POLICY(self) -> str:
         """`off`, `report`, `prefix` or `exact`: how strictly a ticket is bound to the network it was issued to.
 

@@ -83,6 +83,10 @@ def _signed_in(request: Any, user: Any, **_: Any) -> None:
     now = timezone.now()
     expires_at = session.get_expiry_date()
     known = known_session(session)
+    before = getattr(request, "usher_session", None)
+    if before is not None and known is None:
+        # Somebody else has signed in over a session: Django has emptied it, and nobody could sign out of it any more.
+        sessions.end_session(before, now=now)
     # Signing in again over a session of one's own prolongs it: another one would be out of reach of the next logout.
     if known is None or not sessions.prolong(known, user, expires_at=expires_at, now=now):
         origin = signed_in_from(request)

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from math import inf
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -67,13 +66,13 @@ def identify(token: str, *, now: datetime, network: str = "") -> Identified:
         raise TokenRefused
     user = _user(_identifiers(claims).get(conf.JID_IDENTIFIER))
     session_id = uuid5(_SESSIONS, _name(token, claims))
-    made_at = _made_at(claims)
+    made_at = _made_at(claims, now)
     if _is_cut_off(user, session_id, made_at):
         raise TokenRefused
     origin = SignedInFrom(network=network)
     known_until = sessions.open_once(session_id, user, method=METHOD, expires_at=ends, origin=origin, now=now)
-    if known_until < ends:  # a token of the same name, renewed
-        sessions.prolong(session_id, user, expires_at=ends, now=now)
+    if known_until < ends:  # a token of the same name, renewed; if its session was ended, that is kept as long
+        LoginSession.objects.filter(pk=session_id, user_id=user.pk, expires_at__lt=ends).update(expires_at=ends)
     return Identified(user, session_id, made_at, float(claims["exp"]))
 
 
@@ -86,9 +85,21 @@ def _is_cut_off(user: Any, session_id: UUID, made_at: float) -> bool:
     return not LoginSession.objects.filter(pk=session_id).exists()
 
 
-def _made_at(claims: Mapping[str, Any]) -> float:
-    made = claims.get("iat")
-    return float(made) if isinstance(made, int | float) and not isinstance(made, bool) and 0 < made < inf else 0.0
+def _made_at(claims: Mapping[str, Any], now: datetime) -> float:
+    """When it says that it was made (`iat`); else when it was made at the earliest."""
+    if "iat" in claims:
+        return _seconds(claims["iat"])
+    ends = _seconds(claims["exp"])
+    if ends > now.timestamp() + conf.JID_SECONDS:
+        raise TokenRefused
+    return ends - conf.JID_SECONDS
+
+
+def _seconds(claim: Any) -> float:
+    """A moment as claims have it (RFC 7519: a number); 0.0 for what is none."""
+    if isinstance(claim, bool) or not isinstance(claim, int | float) or not 0 < claim <= LONGEST_END:
+        return 0.0
+    return float(claim)
 
 
 def _claims(token: str) -> dict[str, Any]:
@@ -102,10 +113,10 @@ def _claims(token: str) -> dict[str, Any]:
         )
     except jwt.ExpiredSignatureError:
         raise TokenRefused("token_expired") from None
-    except (jwt.InvalidTokenError, ValueError, RecursionError):
+    except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, RecursionError):
         raise TokenRefused from None
     # One of this site's own tokens is never taken for somebody else's: it names its session.
-    if "sid" in claims or not 0 < claims["exp"] <= LONGEST_END:
+    if "sid" in claims or not _seconds(claims["exp"]) or not isinstance(claims.get("iss", ""), str):
         raise TokenRefused
     return claims
 
@@ -132,7 +143,7 @@ def _user(identifier: Any) -> Model:
         user = people.filter(**{conf.JID_USER_FIELD: identifier}).first()
     except (ValueError, TypeError, OverflowError, ValidationError):
         user = None
-    if user is None:
+    if user is None or not user.is_active:
         raise TokenRefused
     return user
 

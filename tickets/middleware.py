@@ -22,6 +22,7 @@ class EndedSessionMiddleware(MiddlewareMixin):
             return  # the API says it in its own words: see DjangoSessionAuthentication
         session_id = known_session(request.session)
         current.session_id.set(session_id)
+        request.usher_session = session_id  # type: ignore[attr-defined]  # for whoever signs in over it
         if session_id is not None and not sessions.check_sessions([session_id])[session_id].alive:
             logout(request)
 

@@ -2,6 +2,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 
@@ -15,16 +16,16 @@ class LoginSession(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="login_sessions")
     method = models.CharField(max_length=32)
     # For the person to know it by: the User-Agent and the network that it began with.
-    device = models.CharField(max_length=200, blank=True)
-    network = models.CharField(max_length=64, blank=True)
+    device = models.CharField(max_length=200, blank=True, db_default="")
+    network = models.CharField(max_length=64, blank=True, db_default="")
     created_at = models.DateTimeField()
-    seen_at = models.DateTimeField("last seen", default=timezone.now)
+    seen_at = models.DateTimeField("last seen", default=timezone.now, db_default=Now())
     expires_at = models.DateTimeField(db_index=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     end_reason = models.CharField(max_length=32, blank=True)
     # What the person's password was like when the session last proved itself (see tickets.accounts); and since when its
     # credentials count: older ones were made before that password.
-    password_digest = models.CharField(max_length=64, blank=True, editable=False)
+    password_digest = models.CharField(max_length=64, blank=True, db_default="", editable=False)
     valid_from = models.DateTimeField(null=True, blank=True)
     # The one refresh token that may be spent next, and the one before it, which may only have been slower than a
     # second tab. Both are token ids, not tokens: whoever reads the table can spend nothing.

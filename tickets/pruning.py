@@ -7,6 +7,8 @@ from typing import Any
 from django.db.models import QuerySet
 
 from tickets.allowance import MICRO
+from tickets.conf import conf
+from tickets.identification import METHOD
 from tickets.models import Allowance, LoginSession, Ticket
 
 BATCH = 1_000
@@ -23,7 +25,11 @@ def prune(*, now: datetime, batch_size: int = BATCH) -> Iterator[tuple[str, int]
     """Delete tickets, sessions and allowances that are over; yield the name and the number of each kind."""
     over = now - KEPT
     yield "tickets", delete_in_batches(Ticket.objects.filter(expires_at__lt=over), batch_size)
-    yield "login sessions", delete_in_batches(LoginSession.objects.filter(expires_at__lt=over), batch_size)
+    # Of tokens made elsewhere several may have one name, and one of them may come late: while it can be good, it is
+    # remembered that its session was ended.
+    longer = over - timedelta(days=conf.SESSION_DAYS)
+    sessions = LoginSession.objects.filter(expires_at__lt=over).exclude(method=METHOD, expires_at__gte=longer)
+    yield "login sessions", delete_in_batches(sessions, batch_size)
     # Long full again, so a fresh row would allow the same.
     stale = Allowance.objects.filter(tat__lt=int(over.timestamp()) * MICRO)
     yield "allowances", delete_in_batches(stale, batch_size)

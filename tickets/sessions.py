@@ -147,6 +147,18 @@ def check_sessions(session_ids: Collection[UUID], *, now: datetime | None = None
     return {pk: found.get(pk) or _missing(pk) for pk in session_ids}
 
 
+def settle_sessions(session_ids: Collection[UUID], *, now: datetime | None = None) -> dict[UUID, SessionState]:
+    """`check_sessions()`; and those that came to an end behind this room's back are ended by word as well, so that they
+    stay so whatever is undone later."""
+    now = now or timezone.now()
+    states = check_sessions(session_ids, now=now)
+    for reason in (EndReason.ACCOUNT_DISABLED, EndReason.CREDENTIALS_CHANGED):
+        found = [pk for pk, state in states.items() if state.reason is reason]
+        if found:
+            end_sessions(found, reason=reason, now=now)
+    return states
+
+
 @functools.cache
 def session_sql(*, of: str = "%s") -> str:
     """A query for one login session, by its id, for those who must read it in one statement with something else.
@@ -200,9 +212,14 @@ def _sessions_sql() -> str:
 
 
 def _sessions_from() -> str:
-    session, person = LoginSession._meta, _session_columns()[-1].model._meta  # is_active may be an ancestor's
-    table, people = quoted(session.db_table), quoted(person.db_table)
-    return f"FROM {table} JOIN {people} ON {people}.{quoted(person.pk.column)} = {table}.user_id"
+    table = quoted(LoginSession._meta.db_table)
+    # A person's columns may be spread over the tables of a custom user model.
+    people = dict.fromkeys(column.model._meta for column in _session_columns() if column.model is not LoginSession)
+    joins = [
+        f"JOIN {quoted(home.db_table)} ON {quoted(home.db_table)}.{quoted(home.pk.column)} = {table}.user_id"
+        for home in people
+    ]
+    return f"FROM {table} {' '.join(joins)}"
 
 
 class Standing(NamedTuple):
@@ -269,7 +286,6 @@ def why_not(standing: Standing, now: datetime) -> EndReason | None:
     return None
 
 
-@functools.lru_cache(maxsize=16_384)
 def digest_of(password: str) -> str:
     """What a session keeps of the password (of its salted hash, as Django stores it): enough to see that it changed."""
     return sha256(password.encode()).hexdigest()

@@ -103,6 +103,8 @@ class Redeemer(Generic[R]):
             job = loop.create_task(self._run(batch))
             self._jobs.add(job)
             job.add_done_callback(self._ended)
+            if self._waiting:  # for other purposes, or more than go together
+                self._begin(loop)
 
     def _ended(self, job: "asyncio.Task[None]") -> None:
         self._jobs.discard(job)

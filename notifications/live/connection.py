@@ -267,8 +267,10 @@ class Connection:
         if self.phase is Phase.CLOSED:
             return steps
         self._redeeming = False
-        if self._prover and self._token is not None:
-            self._prover.believe(self._token, grant.expires_at)
+        if self._prover:
+            self._prover.forget()
+            if self._token is not None:
+                self._prover.believe(self._token, grant.expires_at)
         if self.grant is None:
             self.grant = grant
             self._grant_end = grant.expires_at
@@ -468,11 +470,17 @@ class Connection:
 
     def _vouched(self, steps: list[Step], command: Vouched, now: float) -> None:
         """Carry the command out, if need be when its token was verified."""
+        if self._prover is None and command.token is None:
+            self._carry_out(steps, command, now)
+            return
+        if self._prover is not None and self.phase is Phase.OPEN and self._prover.believes(command, now):
+            self._carry_out(steps, command, now)
+            return
+        # An ack is no command while it costs nothing: this one costs an answer, or somebody's look at its token.
+        if isinstance(command, Ack) and not self._allowed(steps, command, now):
+            return
         if self._prover is None:
-            if command.token is None:
-                self._carry_out(steps, command, now)
-            else:
-                self._error(steps, "invalid", "token is not used here.", command.ref)
+            self._error(steps, "invalid", "token is not used here.", command.ref)
             return
         if self.phase is not Phase.OPEN:
             self._error(steps, "reauth_required", "Re-authenticate first.", command.ref)
@@ -506,7 +514,7 @@ class Connection:
             self._grant_end = grant.expires_at
             self._fence = self._fence_at_redeem  # as in `_reauthenticate`
             self._note_fence(steps, self._met_fence)
-        self._settle(steps, now)
+        self._settle(steps, now, was_good=True)
         self._advance(steps, now)
 
     def _settle(
@@ -515,11 +523,15 @@ class Connection:
         now: float,
         code: str = "reauth_required",
         detail: str = "The command carries no token that is good.",
+        *,
+        was_good: bool = False,
     ) -> None:
         """Answer the commands that waited for the token that was judged: carried out, or `code`."""
         if self._prover is None:
             return
-        for command, good in self._prover.settle(now):
+        for command, good in self._prover.settle(now, was_good=was_good):
+            if self.phase is Phase.CLOSED:
+                return
             if good and self.phase is Phase.OPEN:
                 self._carry_out(steps, command, now)
             else:
@@ -832,6 +844,8 @@ class Connection:
         if self.phase not in (Phase.OPEN, Phase.REAUTH_REQUIRED) or self._checking or self.grant is None:
             return
         if self._met_fence > self._fence:
+            if self._prover:
+                self._prover.forget()  # its session may be the one that has ended
             self._checking = True
             self._checking_under = self._met_fence
             steps.append(Check(self.grant.session_id))
@@ -866,6 +880,8 @@ class Connection:
         if self.phase is not Phase.OPEN:
             return
         self.phase = Phase.REAUTH_REQUIRED
+        if self._prover:
+            self._prover.forget()
         began = self._grant_end if reason == "session_expired" else now
         self._deadline = began + self.limits.grace_seconds
         if self._deadline <= now:  # the process slept through it: the client still gets its grace

@@ -27,7 +27,7 @@ from uuid import uuid4
 
 from django.db import Error as DatabaseError
 
-from tickets.api import Grant, Redeemer, SessionState, acheck_sessions, in_thread
+from tickets.api import Grant, Redeemer, SessionState, asettle_sessions, in_thread
 
 from .. import api, fanout, store
 from ..conf import conf
@@ -369,7 +369,7 @@ class Hub:
         if not sockets:
             return
         async with asyncio.timeout(DATABASE_SECONDS):
-            states = await acheck_sessions({socket.session_id for socket in sockets})
+            states = await asettle_sessions({socket.session_id for socket in sockets})
         for socket in sockets:
             state = states.get(socket.session_id)
             if state is not None:

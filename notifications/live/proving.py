@@ -47,6 +47,14 @@ class Prover:
         """It was verified; it is good until then (POSIX seconds)."""
         self._token, self._end = token, until
 
+    def forget(self) -> None:
+        """Something happened after which it may not be good any more: it is verified again when it comes again."""
+        self._token, self._end = "", -inf
+
+    def believes(self, command: Vouched, now: float) -> bool:
+        """Whether the command may be carried out at once."""
+        return self._asked is None and bool(command.token) and command.token == self._token and now < self._end
+
     def judge(self, command: Vouched, now: float) -> Proof:
         """What the token of a command that has just arrived is worth. If it is to be verified, `asked` says which."""
         if command.token is None or (command.token == self._token and now >= self._end):
@@ -66,17 +74,18 @@ class Prover:
         """The token that is being verified."""
         return self._asked
 
-    def settle(self, now: float) -> list[tuple[Vouched, bool]]:
+    def settle(self, now: float, *, was_good: bool = False) -> list[tuple[Vouched, bool]]:
         """
         After the answer (`believe` was called if it was good): the commands that waited, in order, each with whether it
-        may be carried out. If one waits for yet another token, `asked` names it, and it and what follows waits on.
+        may be carried out. If one waits for yet another token, `asked` names it, and it and what follows waits on; so
+        it does for one that was good and has been forgotten since.
         """
         answered, self._asked = self._asked, None
         waiting, self._waiting = self._waiting, []
         settled: list[tuple[Vouched, bool]] = []
         for place, command in enumerate(waiting):
             good = command.token == self._token and now < self._end
-            if not good and command.token != answered and command.token != self._token:
+            if not good and (was_good or command.token != answered) and command.token != self._token:
                 self._asked = command.token
                 self._waiting = waiting[place:]
                 break

@@ -50,6 +50,15 @@ def test_the_first_opening_makes_the_stream(ann, now):
     assert opening.position == store.position_of(Stream.objects.get(user=ann))
 
 
+def test_somebody_who_was_deleted_a_moment_ago_spoils_nothing_for_the_others(people, now):
+    ann, ben, _cleo = people
+    gone = ben.pk
+    ben.delete()
+    (mine, _), (theirs, session) = store.openings([(ann.pk, uuid4()), (gone, uuid4())], now=now)
+    assert mine.position == store.position_of(Stream.objects.get(user=ann))
+    assert (theirs.position.head, session.alive) == (0, False)
+
+
 def test_an_opening_counts_as_a_list_does(people, now):
     ann, ben, _cleo = people
     write(ann, 6), write(ben, 2)

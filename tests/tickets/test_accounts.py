@@ -1,4 +1,5 @@
 import json
+import threading
 from datetime import timedelta
 
 import jwt
@@ -16,7 +17,7 @@ from tickets.grants import EndReason, Purpose, Refusal, SessionEnded, TicketRefu
 from tickets.issuing import issue
 from tickets.models import Cutoff, LoginSession
 from tickets.redeeming import redeem
-from tickets.sessions import check_sessions, end_session, open_session
+from tickets.sessions import check_sessions, end_session, end_sessions, open_session, settle_sessions
 from tickets.signals import person_changed
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
@@ -168,8 +169,68 @@ def test_saving_anything_else_ends_nothing_and_asks_little(user, sessions):
     assert len(captured) == 1
     with CaptureQueriesContext(connection) as captured:
         user.save()
-    assert len(captured) == 2
+    assert len(captured) == 3, "what it was before, and whether any session is outdated"
     assert reasons(sessions) == [None] * 3
+
+
+def test_a_token_made_elsewhere_before_is_worth_nothing_though_nobody_was_signed_in(user, settings):
+    settings.TICKETS = {**settings.TICKETS, "JID_KEY": KEY}
+    made = timezone.now().timestamp() - 60
+    claims = {"ext": json.dumps({"user_id": user.pk}), "exp": made + 600, "iat": made, "jti": "stolen"}
+    stolen = jwt.encode(claims, KEY, algorithm="HS256")
+    change_password(user)
+    with pytest.raises(TokenRefused):
+        tokens.grant_for_token(stolen)
+    Cutoff.objects.all().delete()
+    for is_active in (False, True):
+        user.is_active = is_active
+        user.save()
+    with pytest.raises(TokenRefused):
+        tokens.grant_for_token(stolen)
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has one writer at a time: nobody holds a row")
+def test_sessions_are_locked_in_one_order(user, standing_on):
+    """Somebody who ends them meanwhile waits, and neither is thrown out as a deadlock."""
+    opened = sorted(open_session(user, method="test") for _ in range(6))
+    standing_on(opened[-1])  # would be the first to be locked, were it locked for itself
+    failed = []
+
+    def end_them():
+        try:
+            end_sessions(opened, reason=EndReason.LOGGED_OUT)
+        except Exception as error:
+            failed.append(error)
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        change_password(user)
+        other = threading.Thread(target=end_them)
+        other.start()
+        other.join(0.5)
+        assert other.is_alive(), "it waits"
+        LoginSession.objects.filter(pk__in=opened).update(seen_at=timezone.now())
+    other.join(10)
+    assert failed == []
+
+
+def test_proxies_of_people_are_people(user, told):
+    class Proxy(User):
+        class Meta:
+            proxy = True
+            app_label = "tickets"
+
+    accounts.connect()  # as when all models are known
+    Proxy.objects.get(pk=user.pk).delete()
+    assert len(told) == 1
+
+
+def test_what_is_found_is_kept_though_it_is_undone(user, sessions):
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    assert [state.reason for state in settle_sessions(sessions).values()] == [EndReason.ACCOUNT_DISABLED] * 3
+    User.objects.filter(pk=user.pk).update(is_active=True)
+    assert reasons(sessions) == [EndReason.ACCOUNT_DISABLED] * 3
 
 
 def test_it_is_audited(user, sessions, audited):

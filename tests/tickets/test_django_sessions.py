@@ -189,3 +189,18 @@ def test_the_name_of_the_key_is_kept(user):
     session[SID] = str(open_session(user, method="django"))
     assert SID == "usher.sid"
     assert isinstance(known_session(session), UUID)
+
+
+def test_signing_in_as_somebody_else_ends_the_session_before(user, other):
+    """Django empties its session then, and nobody could sign out of the login session any more."""
+    for person in (user, other):
+        person.set_password("one-for-both")
+        person.save()
+    browser = Client()
+    browser.force_login(user)
+    (first,) = LoginSession.objects.filter(user=user)
+    answer = browser.post("/accounts/login/", {"username": other.get_username(), "password": "one-for-both"})
+    assert answer.status_code == 302
+    first.refresh_from_db()
+    assert (first.ended_at is not None, first.end_reason) == (True, "logged_out")
+    assert LoginSession.objects.get(user=other).ended_at is None

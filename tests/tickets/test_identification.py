@@ -11,6 +11,7 @@ from tickets import tokens
 from tickets.grants import EndReason, SessionEnded, TokenRefused
 from tickets.identification import identify
 from tickets.models import LoginSession
+from tickets.pruning import prune
 from tickets.sessions import end_session
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db]
@@ -80,6 +81,11 @@ def test_the_person_by_what_the_site_says(user, made, now, settings, identifier,
     assert identify(made(ext=ext), now=now).user == user
 
 
+def signed(**claims):
+    """What PyJWT would not make itself."""
+    return jwt.PyJWS().encode(json.dumps(claims).encode(), KEY, algorithm="HS256")
+
+
 BAD = {
     "nothing": lambda made, now: "",
     "garbage": lambda made, now: "a.b.c",
@@ -89,6 +95,9 @@ BAD = {
     "no end": lambda made, now: made(exp=None),
     "an end that is no number": lambda made, now: made(exp="soon"),
     "an end that is no time": lambda made, now: made(exp=10**15),
+    "an end that is text": lambda made, now: made(exp=str(int(now.timestamp()) + 60)),
+    "made at no time": lambda made, now: made(iat=10**400, exp=int(now.timestamp()) + 31 * 24 * 3600),
+    "an issuer that is none": lambda made, now: signed(ext='{"user_id": 1}', exp=int(now.timestamp()) + 60, iss=7),
     "a name that is a number": lambda made, now: made(jti=7),
     "not yet": lambda made, now: made(nbf=int(now.timestamp()) + 60),
     "no ext": lambda made, now: made(ext=""),
@@ -120,10 +129,10 @@ def test_one_that_is_over_says_so(made, now):
 
 def test_one_that_outlives_every_session_is_refused(made, now):
     """The row that tells of its end is deleted some day; it must not open another one then."""
-    days = 24 * 3600
+    days, iat = 24 * 3600, int(now.timestamp())
     with pytest.raises(TokenRefused):
-        identify(made(exp=int(now.timestamp()) + 31 * days), now=now)
-    assert identify(made(exp=int(now.timestamp()) + 30 * days), now=now)
+        identify(made(exp=iat + 31 * days, iat=iat), now=now)
+    assert identify(made(exp=iat + 30 * days, iat=iat), now=now)
 
 
 def test_a_token_of_the_same_name_prolongs_its_session(made, now):
@@ -162,11 +171,33 @@ def test_its_session_can_be_ended_like_any_other(made, now):
         tokens.grant_for_token(token, now=now)
 
 
-def test_a_closed_account_is_refused(user, made, now):
+def test_a_closed_account_is_refused_and_opens_nothing(user, made, now):
     user.is_active = False
     user.save()
-    with pytest.raises(SessionEnded):
+    with pytest.raises(TokenRefused):
         tokens.grant_for_token(made(), now=now)
+    assert not LoginSession.objects.exists()
+
+
+def test_a_name_is_remembered_longer_than_its_session(user, made, now):
+    """Another token of that name may come late; it must not find the place empty."""
+    exp = int(now.timestamp())
+    end_session(identify(made(jti="1", exp=exp + 60), now=now).session_id)
+    list(prune(now=now + timedelta(days=29)))
+    with pytest.raises(SessionEnded):
+        tokens.grant_for_token(made(jti="1", exp=exp + 20 * 24 * 3600, iat=exp), now=now)
+    list(prune(now=now + timedelta(days=60)))
+    assert not LoginSession.objects.exists()
+
+
+def test_one_that_does_not_say_when_it_was_made_may_not_last_long(made, now, settings):
+    exp = int(now.timestamp())
+    assert identify(made(exp=exp + 3600), now=now).made_at == exp
+    with pytest.raises(TokenRefused):
+        identify(made(exp=exp + 3601), now=now)
+    assert identify(made(exp=exp + 3601, iat=exp - 5), now=now).made_at == exp - 5
+    settings.TICKETS = {**settings.TICKETS, "JID_SECONDS": 7200}
+    assert identify(made(exp=exp + 3601), now=now).made_at == exp - 3599
 
 
 def test_one_name_is_never_two_peoples_session(other, made, now):

@@ -235,7 +235,7 @@ def test_of_many_racers_one_wins(user, session_id, now):
 
 @pytest.mark.django_db(transaction=True)
 def test_the_race_would_catch_a_redemption_that_reads_before_it_writes(user, session_id, now):
-    looked = threading.Barrier(3, timeout=10)  # no more than the database threads leave of the pool's connections
+    looked = threading.Barrier(2, timeout=10)  # the database threads may have most of the pool's connections
 
     def naive(ticket):
         row = Ticket.objects.get(digest=digest(ticket))
@@ -245,7 +245,7 @@ def test_the_race_would_catch_a_redemption_that_reads_before_it_writes(user, ses
         Ticket.objects.filter(pk=row.pk).update(redeemed_at=now)
 
     ticket = issue(user=user, session_id=session_id, now=now).ticket
-    assert race([lambda: naive(ticket)] * 3) == 3
+    assert race([lambda: naive(ticket)] * 2) == 2
 
 
 @pytest.mark.django_db(transaction=True)

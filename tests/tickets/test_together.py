@@ -180,6 +180,22 @@ async def test_purposes_are_not_mixed(redeemer, user, batches):
     assert batches == [2, 2]
 
 
+async def test_those_for_another_purpose_go_at_once_too(redeemer, user, monkeypatch):
+    """Not when the first job is over: it may take as long as anybody waits."""
+    (reauth,), (connect,) = await make(user, 1, purpose=Purpose.REAUTH), await make(user, 1)
+    together = threading.Barrier(2, timeout=5)
+
+    def meeting(presented, **how):
+        together.wait()
+        return redeem_together(presented, **how)
+
+    monkeypatch.setattr(module, "redeem_together", meeting)
+    both = await asyncio.gather(
+        answers(redeemer, [reauth], purposes=REAUTHENTICATE), answers(redeemer, [connect], purposes=CONNECT)
+    )
+    assert sum(map(granted, both)) == 2
+
+
 async def test_few_jobs_at_once_and_the_others_gather(redeemer, tickets, monkeypatch):
     begun, let_go, sizes = threading.Semaphore(0), threading.Event(), []
 

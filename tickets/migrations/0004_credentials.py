@@ -26,8 +26,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             "loginsession",
             "password_digest",
-            models.CharField(blank=True, default="", editable=False, max_length=64),
-            preserve_default=False,
+            models.CharField(blank=True, db_default="", editable=False, max_length=64),
         ),
         migrations.AddField("loginsession", "valid_from", models.DateTimeField(blank=True, null=True)),
         migrations.CreateModel(
