@@ -7,6 +7,9 @@ from typing import Any
 
 from tests.support.crowd import Part
 
+PAUSE = 0.005
+"""Between two looks of the reader: it looks while numbers are given, and leaves the processor to the writers."""
+
 Told = tuple[int | None, str]
 """What a publisher is told: the number and the id."""
 
@@ -119,10 +122,10 @@ def read(part: Part) -> dict[str, Any]:
         if page.through == cursor:
             if over:
                 return {"pages": pages, "polls": polls}
-            time.sleep(0.001)
         else:
             pages.append({"after": cursor, "seqs": [event.seq for event in page.events], "through": page.through})
             cursor = page.through
+        time.sleep(PAUSE)
 
 
 def look(part: Part) -> dict[str, Any]:
