@@ -44,7 +44,7 @@ def end_all(
     now = now or timezone.now()
     moment = issued_before or now
     cut_off(user_id, moment)
-    return _end(LoginSession.objects.filter(user_id=user_id, created_at__lte=moment), reason, by=by, now=now)
+    return end_those(LoginSession.objects.filter(user_id=user_id, created_at__lte=moment), reason, by=by, now=now)
 
 
 def cut_off(user_id: Any, moment: datetime) -> None:
@@ -54,7 +54,10 @@ def cut_off(user_id: Any, moment: datetime) -> None:
         Cutoff.objects.filter(user_id=user_id, issued_before__lt=moment).update(issued_before=moment)
 
 
-def _end(sessions: QuerySet[LoginSession], reason: EndReason, *, now: datetime, by: int | str | None = None) -> int:
+def end_those(
+    sessions: QuerySet[LoginSession], reason: EndReason, *, now: datetime, by: int | str | None = None
+) -> int:
+    """End those of the sessions that stand, some hundreds at a time; return how many this call ended."""
     ended = 0
     standing = sessions.filter(ended_at=None, expires_at__gt=now)
     while batch := list(standing.order_by("pk").values_list("pk", flat=True)[:BATCH]):
@@ -100,7 +103,7 @@ def _saved(instance: Any, created: bool, raw: bool, update_fields: Any, **_: Any
 
 
 def _closed(person: Any, *, was_active: bool, now: datetime) -> None:
-    ended = _end(LoginSession.objects.filter(user_id=person.pk), EndReason.ACCOUNT_DISABLED, now=now)
+    ended = end_those(LoginSession.objects.filter(user_id=person.pk), EndReason.ACCOUNT_DISABLED, now=now)
     if was_active or ended:
         cut_off(person.pk, now)
         audit.record("account_disabled", user=person.pk, ended=ended)
@@ -121,7 +124,7 @@ def _password_looked_at(person: Any, *, changed: bool, now: datetime) -> None:
         if spared:
             Ticket.objects.filter(session_id=kept, redeemed_at=None, revoked_at=None).update(revoked_at=now)
             transaction.on_commit(functools.partial(_tell, plain_id(person.pk), "password"), robust=True)
-        ended = _end(outdated, EndReason.CREDENTIALS_CHANGED, now=now)
+        ended = end_those(outdated, EndReason.CREDENTIALS_CHANGED, now=now)
         audit.record("password_changed", user=person.pk, session=kept if spared else None, ended=ended)
 
 

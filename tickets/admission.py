@@ -59,14 +59,14 @@ def admit(scope: Scope) -> Admission:
     )
 
 
-@once
+@once("TICKETS")
 def _carriers() -> frozenset[str]:
     jid = {"jid": bool(conf.JID_KEY), "jid_query": bool(conf.JID_KEY) and conf.JID_ALLOW_QUERY}
     more = {carrier for carrier, is_open in {"query": conf.ALLOW_QUERY, **jid}.items() if is_open}
     return frozenset(more if conf.JID_ENFORCE else {*conf.CARRIERS, *more})
 
 
-@once
+@once("TICKETS")
 def frame_credentials() -> frozenset[str]:
     """What this site accepts in a frame: "ticket", "token"."""
     kinds = {"frame": "ticket", "token_frame": "token"}

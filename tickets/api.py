@@ -15,7 +15,7 @@ from django.db import Error as DatabaseError
 from tickets.accounts import end_all
 from tickets.admission import SCOPE_KEY, Admission, Door, admit, frame_credentials, kept_network, socket_url
 from tickets.audit import record as audit
-from tickets.conf import conf
+from tickets.conf import conf, once
 from tickets.grants import (
     EndReason,
     Grant,
@@ -83,6 +83,7 @@ __all__ = [
     "in_thread",
     "issue",
     "kept_network",
+    "once",
     "open_session",
     "own_sessions",
     "prepared_cursor",

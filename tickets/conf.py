@@ -168,16 +168,21 @@ class Conf:
 conf = Conf()
 
 
-def once(read: Callable[[], R]) -> Callable[[], R]:
-    """`read`, called again only when `settings.TICKETS` is another object: for what every handshake asks."""
-    known: tuple[object, R] | None = None
+def once(*names: str) -> Callable[[Callable[[], R]], Callable[[], R]]:
+    """A function without arguments is called again only when one of these settings is another object: for what every
+    handshake asks."""
 
-    @functools.wraps(read)
-    def cached() -> R:
-        nonlocal known
-        source = getattr(settings, "TICKETS", None)
-        if known is None or known[0] is not source:
-            known = source, read()
-        return known[1]
+    def decorate(read: Callable[[], R]) -> Callable[[], R]:
+        known: tuple[list[object], R] | None = None
 
-    return cached
+        @functools.wraps(read)
+        def cached() -> R:
+            nonlocal known
+            sources = [getattr(settings, name, None) for name in names]
+            if known is None or any(now is not then for now, then in zip(sources, known[0], strict=True)):
+                known = sources, read()
+            return known[1]
+
+        return cached
+
+    return decorate

@@ -10,12 +10,10 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from tickets.accounts import cut_off
+from tickets.accounts import cut_off, end_those
 from tickets.grants import EndReason
 from tickets.models import LoginSession
 from tickets.sessions import end_sessions
-
-BATCH: Final = 500
 
 SEEN_SPACING: Final = timedelta(seconds=60)
 """Who was seen this short a time ago is not noted again: a row that is written at every reload helps nobody."""
@@ -58,13 +56,10 @@ def end_other_sessions(user_id: Any, keep: UUID | None, *, now: datetime | None 
     opens another one."""
     now = now or timezone.now()
     cut_off(user_id, now)
-    ended = 0
-    others = LoginSession.objects.filter(user_id=user_id, ended_at=None, expires_at__gt=now)
+    others = LoginSession.objects.filter(user_id=user_id)
     if keep is not None:
         others = others.exclude(pk=keep)
-    while batch := list(others.order_by("pk").values_list("pk", flat=True)[:BATCH]):
-        ended += end_sessions(batch, reason=EndReason.LOGGED_OUT, by=user_id, now=now)
-    return ended
+    return end_those(others, EndReason.LOGGED_OUT, by=user_id, now=now)
 
 
 def seen(session_ids: Collection[UUID] | QuerySet[Any, Any], *, now: datetime | None = None) -> None:

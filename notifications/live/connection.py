@@ -486,8 +486,6 @@ class Connection:
             self._error(steps, "reauth_required", "Re-authenticate first.", command.ref)
             return
         match self._prover.judge(command, now):
-            case Proof.GOOD:
-                self._carry_out(steps, command, now)
             case Proof.NONE:
                 self._hold(steps, now, "requested")
                 self._error(steps, "reauth_required", "The command carries no token that is good.", command.ref)

@@ -19,9 +19,8 @@ WAITING: Final = 50
 
 
 class Proof(Enum):
-    """What a command's token is worth."""
+    """What the token of a command is worth that is not believed."""
 
-    GOOD = "good"
     UNKNOWN = "unknown"
     """It has to be verified first; the command waits."""
     WAITS = "waits"
@@ -56,11 +55,10 @@ class Prover:
         return self._asked is None and bool(command.token) and command.token == self._token and now < self._end
 
     def judge(self, command: Vouched, now: float) -> Proof:
-        """What the token of a command that has just arrived is worth. If it is to be verified, `asked` says which."""
+        """What the token of a command that has just arrived, and is not believed, is worth. If it is to be verified,
+        `asked` says which."""
         if command.token is None or (command.token == self._token and now >= self._end):
             return Proof.NONE
-        if self._asked is None and command.token == self._token:
-            return Proof.GOOD
         if len(self._waiting) >= WAITING:
             return Proof.TOO_MANY
         self._waiting.append(command)

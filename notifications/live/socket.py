@@ -22,8 +22,6 @@ from types import CoroutineType, coroutine
 from typing import Any, Final, TypeVar
 from uuid import UUID, uuid4
 
-from django.conf import settings
-
 from tickets.api import (
     Grant,
     SessionEnded,
@@ -33,6 +31,7 @@ from tickets.api import (
     Unavailable,
     acheck_sessions,
     frame_credentials,
+    once,
 )
 
 from .. import api
@@ -60,19 +59,10 @@ asks without ever reading one."""
 CLOSE_SECONDS: Final = 5.0
 """How long the last words may wait for such a peer, before the socket is closed over them."""
 
-_limits: tuple[object, Limits] | None = None
 
-
+@once("NOTIFICATIONS", "TICKETS")
 def limits() -> Limits:
-    """The numbers of `settings.NOTIFICATIONS`, as one connection keeps them for its life. One object for all."""
-    global _limits
-    source = getattr(settings, "NOTIFICATIONS", None)
-    if _limits is None or _limits[0] is not source:
-        _limits = source, _read_limits()
-    return _limits[1]
-
-
-def _read_limits() -> Limits:
+    """The numbers of the settings, as one connection keeps them for its life. One object for all."""
     return Limits(
         authentication_seconds=conf.AUTHENTICATION_SECONDS,
         on_expiry=conf.ON_EXPIRY,  # type: ignore[arg-type]  # one of three words: notifications.E001

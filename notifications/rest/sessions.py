@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from tickets.api import OwnSession, end_other_sessions, end_own_session, own_sessions
 from tickets.rest import Problem, StrictSerializer, StrictView, current_session, described
 
+from ..live.kicking import live
 from ..models import Connection
 
 
@@ -53,8 +54,7 @@ class SessionsView(StrictView):
         now, person = timezone.now(), request.user.pk
         current = current_session(request)
         connections = defaultdict(list)
-        live = Connection.objects.filter(user=person, leased_until__gt=now, kicked_at=None)
-        for connection in live.order_by("opened_at", "name"):
+        for connection in live(now=now).filter(user=person, kicked_at=None).order_by("opened_at", "name"):
             connections[connection.session_id].append(connection)
         sessions = own_sessions(person, now=now)
         results = [_shown(session, current, connections[session.id], now) for session in sessions]

@@ -136,7 +136,10 @@ async def test_a_grant_that_runs_out_stops_delivery(ground):
         sockets = [each for several in (await everybody_opens(site, people, stack)).values() for each in several]
         for socket in sockets:
             await socket.expect("reauth_required", timeout=20)
+        said = publisher.said
         await asyncio.sleep(1)
+        assert publisher.said > said, "nothing was published that they could have heard"
+        assert all(socket.of("notification") for socket in sockets), "nothing was heard before either"
         late = []
         for socket in sockets:
             (required,) = socket.of("reauth_required")

@@ -20,7 +20,7 @@ def test_every_setting_says_why_its_default_is_what_it_is():
 def test_what_is_read_once_is_read_again_only_for_other_settings():
     reads = []
 
-    @once
+    @once("TICKETS")
     def answer():
         """What it is for."""
         reads.append(conf.TICKET_SECONDS)
@@ -39,7 +39,7 @@ def test_what_is_read_once_is_read_again_only_for_other_settings():
 def test_a_site_without_settings_of_its_own_is_read_once_too(settings):
     del settings.TICKETS
     reads = []
-    answer = once(lambda: reads.append(conf.TICKET_SECONDS))
+    answer = once("TICKETS")(lambda: reads.append(conf.TICKET_SECONDS))
     assert [answer(), answer()] == [None, None]
     assert reads == [30]
 
@@ -53,7 +53,23 @@ def test_what_failed_to_be_read_is_read_again():
             raise answer
         return answer
 
-    answer = once(read)
+    answer = once("TICKETS")(read)
     with pytest.raises(ValueError):
         answer()
     assert [answer(), answer()] == [7, 7]
+
+
+def test_what_is_read_of_several_settings_is_read_again_for_either():
+    reads = []
+
+    @once("NOTIFICATIONS", "TICKETS")
+    def answer():
+        reads.append(conf.TICKET_SECONDS)
+        return reads[-1]
+
+    assert [answer(), answer()] == [30, 30]
+    with override_settings(TICKETS={"TICKET_SECONDS": 7}):
+        assert [answer(), answer()] == [7, 7]
+        with override_settings(NOTIFICATIONS={}):
+            assert [answer(), answer()] == [7, 7]
+    assert reads == [30, 7, 7]

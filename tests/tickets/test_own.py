@@ -6,7 +6,7 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from tickets import own
+from tickets import accounts
 from tickets.grants import EndReason, SignedInFrom
 from tickets.models import LoginSession
 from tickets.own import SEEN_SPACING, OwnSession, end_other_sessions, end_own_session, own_sessions, seen
@@ -158,7 +158,7 @@ def test_another_persons_session_is_kept_by_nobody(user, other, opened, now):
 
 @announced
 def test_more_than_one_batch_all_end_and_are_announced(user, opened, now, heard, monkeypatch):
-    monkeypatch.setattr(own, "BATCH", 3)
+    monkeypatch.setattr(accounts, "BATCH", 3)
     keep, *ends = (opened(user) for _ in range(8))
     assert end_other_sessions(user.pk, keep, now=now) == 7
     assert standing() == {keep}

@@ -16,7 +16,8 @@ def prover():
 
 
 def test_a_token_that_was_verified_is_good_until_its_end(prover):
-    assert prover.judge(ack(1, "a"), now=99.9) is Proof.GOOD
+    assert prover.believes(ack(1, "a"), now=99.9)
+    assert not prover.believes(ack(1, "a"), now=100)
     assert prover.judge(ack(1, "a"), now=100) is Proof.NONE
     assert prover.asked is None
 
@@ -33,7 +34,8 @@ def test_another_token_is_verified_first_and_the_command_waits(prover):
     prover.believe("b", until=200)
     assert prover.settle(now=0) == [(command, True)]
     assert prover.asked is None
-    assert prover.judge(ack(2, "b"), now=199) is Proof.GOOD
+    assert prover.believes(ack(2, "b"), now=199)
+    assert not prover.believes(ack(2, "a"), now=0), "only the last one"
 
 
 def test_what_arrives_meanwhile_waits_behind_it_even_with_a_good_token(prover):
@@ -45,6 +47,26 @@ def test_what_arrives_meanwhile_waits_behind_it_even_with_a_good_token(prover):
     assert prover.asked == "a"
     prover.believe("a", until=100)
     assert prover.settle(now=0) == [(commands[2], True)]
+
+
+def test_while_one_is_verified_none_is_believed_and_all_wait_in_their_order(prover):
+    prover.judge(ack(1, "b"), now=0)
+    assert not prover.believes(ack(2, "a"), now=0)
+
+
+@pytest.mark.parametrize("token", [None, ""])
+def test_what_was_forgotten_is_not_believed_and_neither_is_nothing(prover, token):
+    prover.forget()
+    assert not prover.believes(ack(1, "a"), now=0)
+    assert not prover.believes(ack(1, token), now=0)
+    assert prover.judge(ack(1, token), now=0) is Proof.NONE
+
+
+def test_one_that_was_good_and_forgotten_is_verified_again(prover):
+    command = ack(1, "b")
+    prover.judge(command, now=0)
+    assert prover.settle(now=0, was_good=True) == []
+    assert prover.asked == "b"
 
 
 def test_a_refused_token_refuses_all_that_carry_it_and_no_other(prover):

@@ -11,8 +11,10 @@ from notifications.live import socket as socket_module
 from notifications.live.connection import Phase
 from notifications.live.hub import Hub
 from notifications.live.socket import Socket, limits
+from notifications.live.steps import Send
 from notifications.wire.closing import CloseCode
 from notifications.wire.native import NativeCodec
+from notifications.wire.vocabulary import Pong
 from tickets.api import Unavailable, end_session, in_thread, issue, open_session
 
 
@@ -286,3 +288,61 @@ def test_limits_are_those_of_the_settings(settings):
     settings.NOTIFICATIONS = {"WINDOW": 5, "ON_EXPIRY": "close", "GRACE_SECONDS": 7}
     found = limits()
     assert (found.window, found.on_expiry, found.grace_seconds, found.ack_stall_seconds) == (5, "close", 7, 30.0)
+
+
+# --- What a server offers beside `send` ---
+
+
+class Offering(Server):
+    """A server that offers to take texts at once, as long as it is `willing`."""
+
+    def __init__(self):
+        super().__init__()
+        self.willing = True
+        self.offered = []
+
+    def say_text(self, text):
+        if self.willing:
+            self.offered.append(text)
+            self.messages.append({"type": "websocket.send", "text": text})
+        return self.willing
+
+
+@pytest.fixture
+def offering():
+    return Offering()
+
+
+@pytest.fixture
+async def offered(hub, offering):
+    socket = Socket(hub=hub, codec=NativeCodec(), send=offering.send, address=None, say_text=offering.say_text)
+    yield socket
+    socket.release(1000)
+
+
+async def test_what_is_offered_is_used(offered, offering):
+    offered.perform([Send(Pong(ref=str(number))) for number in range(3)])
+    assert [json.loads(text)["ref"] for text in offering.offered] == ["0", "1", "2"]
+    assert len(offering.messages) == 3, "and nothing is sent a second time"
+
+
+async def test_what_is_declined_is_sent(offered, offering):
+    offering.willing = False
+    offered.perform([Send(Pong(ref="1"))])
+    assert (offering.offered, [frame["ref"] for frame in offering.frames]) == ([], ["1"])
+
+
+async def test_nothing_overtakes_what_waits(offered, offering):
+    offering.willing = False
+    offering.open.clear()
+    offered.perform([Send(Pong(ref="1"))])
+    offering.willing = True
+    offered.perform([Send(Pong(ref="2"))])
+    assert offering.messages == []
+    offering.open.set()
+    async with asyncio.timeout(5):
+        while len(offering.messages) < 2:
+            await asyncio.sleep(0.005)
+    assert [frame["ref"] for frame in offering.frames] == ["1", "2"]
+    offered.perform([Send(Pong(ref="3"))])
+    assert [frame["ref"] for frame in offering.frames] == ["1", "2", "3"]
