@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 # Not compiled at installation: that takes longer than anything else here, for modules most of which are never imported.
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 INSTALL := $(PIP) install --no-compile
+# But kept once compiled: tests start hundreds of processes, and each would compile Django anew, for seconds of a core.
+unexport PYTHONDONTWRITEBYTECODE
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 NODE_PACKAGES := node_modules/.installed

@@ -82,3 +82,11 @@ def test_what_the_file_allows_is_left_to_the_site(checkout):
     assert make_run(checkout, "HOST=192.0.2.7")["runserver"][1] == []
     (checkout / ".env").write_text("#ALLOWED_HOSTS=c.example\n")
     assert "192.0.2.7" in make_run(checkout, "HOST=192.0.2.7")["runserver"][1]
+
+
+def test_what_was_compiled_is_kept_for_the_next_process(checkout):
+    """A container's PYTHONDONTWRITEBYTECODE would have each of the hundreds of processes of a run compile Django."""
+    python = checkout / ".venv" / "bin" / "python"
+    python.write_text(STAND_IN.replace("<$ALLOWED_HOSTS>", "<${PYTHONDONTWRITEBYTECODE-not set}>"))
+    said = make_run(checkout, PYTHONDONTWRITEBYTECODE="1")
+    assert {hosts[0] for _arguments, hosts in said.values()} == {"not set"}
