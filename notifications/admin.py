@@ -11,11 +11,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from tickets.api import audit
+from tickets.api import AuditAct, audit
 from tickets.staff import StaffAdmin
 
 from .live import kicking
 from .models import Connection, Notification, Stream
+
+DISCONNECTED = AuditAct("connection_disconnected", "authz_admin", about=("by", "connection"))
 
 
 @admin.register(Stream)
@@ -77,7 +79,7 @@ class ConnectionAdmin(StaffAdmin):
         def act(names: list[str], now: datetime) -> int:
             kicked = kicking.disconnect(names, now=now)
             for name, user_id in kicked:
-                audit("connection_disconnected", connection=name, user=user_id, by=request.user.pk)
+                audit(DISCONNECTED, connection=name, user=user_id, by=request.user.pk)
             return len(kicked)
 
         return self.act_on(

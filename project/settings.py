@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "tickets.middleware.EndedSessionMiddleware",
+    "tickets.middleware.TooManySignInsMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -175,6 +176,7 @@ _TICKETS = {
     "ISSUE_BURST": env.int,
     "GRANT_SECONDS": env.float,
     "SESSION_DAYS": env.float,
+    "AUDIT_DAYS": env.float,
     "REDEEM_TIMEOUT": env.float,
     "REFRESH_GRACE": env.float,
     "CARRIERS": env.list,
@@ -271,6 +273,8 @@ SPECTACULAR_SETTINGS = {
 
 # People ------------------------------------------------------------------------------------------------------------
 
+# Limits how often names and passwords are tried, wherever that is.
+AUTHENTICATION_BACKENDS = ["tickets.backends.PasswordBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -335,14 +339,27 @@ if not DEBUG:
 
 # What it says ------------------------------------------------------------------------------------------------------
 
+AUDIT_LOG = env.str("AUDIT_LOG", default="")
+# A file of lines that are JSON and nothing else, only ever appended to, and opened anew when it was rotated.
+_AUDIT_FILE = {
+    "class": "logging.handlers.WatchedFileHandler",
+    "filename": AUDIT_LOG,
+    "formatter": "bare",
+    "delay": True,
+}
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"peers": {"()": "project.logs.WithoutTracebacksOfPeers"}},
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "bare": {"format": "%(message)s"},
+    },
     "handlers": {
         "null": {"class": "logging.NullHandler"},
         "console": {"class": "logging.StreamHandler", "formatter": "plain"},
+        **({"audit": _AUDIT_FILE} if AUDIT_LOG else {}),
     },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
@@ -350,6 +367,7 @@ LOGGING = {
         # A foreign Host is answered 400; strangers shall not write tracebacks into the log.
         "django.security.DisallowedHost": {"handlers": ["null"], "propagate": False},
         "tickets": {"level": "INFO"},
+        **({"tickets.audit": {"handlers": ["audit"], "propagate": False}} if AUDIT_LOG else {}),
         "notifications": {"level": "INFO"},
         "django": {"level": "INFO"},  # named, so that Django's own console handler does not say everything twice
         "daphne.server": {"level": "WARNING"},

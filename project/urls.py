@@ -6,9 +6,11 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from tickets.forms import SignInForm, StaffSignInForm
 from tickets.rest import NowhereView
 
 admin.site.site_header = admin.site.site_title = "Usher"
+admin.site.login_form = StaffSignInForm
 admin.site.index_title = "Tickets, connections, notifications"
 
 # Its icons are data: images in its own style sheet; pictures cannot do anything.
@@ -19,7 +21,7 @@ api_docs = csp_update({"img-src": ["data:"]})(
 urlpatterns = [
     path("", include("notifications.urls")),
     path("favicon.ico", RedirectView.as_view(url=static("usher/icon.svg")), name="favicon"),
-    path("accounts/login/", LoginView.as_view(), name="login"),
+    path("accounts/login/", LoginView.as_view(authentication_form=SignInForm), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
     path("api/", include("tickets.urls")),

@@ -191,6 +191,17 @@ def pytest_configure() -> None:
 # In-process -------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def _no_trail() -> Iterator[None]:
+    """What tests do inside a transaction of theirs no thread beside it writes, nor any test after it."""
+    from tickets import trail
+
+    trail.Trail.start = lambda _self: None  # type: ignore[method-assign]
+    trail.forget()
+    yield
+    trail.forget()
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings, tmp_path_factory) -> None:
     """SQLite tests run on a file: the in-memory database that Django would take lets its threads not wait for each

@@ -106,7 +106,7 @@ def _closed(person: Any, *, was_active: bool, now: datetime) -> None:
     ended = end_those(LoginSession.objects.filter(user_id=person.pk), EndReason.ACCOUNT_DISABLED, now=now)
     if was_active or ended:
         cut_off(person.pk, now)
-        audit.record("account_disabled", user=person.pk, ended=ended)
+        audit.record(audit.ACCOUNT_DISABLED, user=person.pk, ended=ended)
 
 
 def _password_looked_at(person: Any, *, changed: bool, now: datetime) -> None:
@@ -125,11 +125,11 @@ def _password_looked_at(person: Any, *, changed: bool, now: datetime) -> None:
             Ticket.objects.filter(session_id=kept, redeemed_at=None, revoked_at=None).update(revoked_at=now)
             transaction.on_commit(functools.partial(_tell, plain_id(person.pk), "password"), robust=True)
         ended = end_those(outdated, EndReason.CREDENTIALS_CHANGED, now=now)
-        audit.record("password_changed", user=person.pk, session=kept if spared else None, ended=ended)
+        audit.record(audit.PASSWORD_CHANGED, user=person.pk, session=kept if spared else None, ended=ended)
 
 
 def _deleted(instance: Any, **_: Any) -> None:
-    audit.record("account_deleted", user=instance.pk)
+    audit.record(audit.ACCOUNT_DELETED, user=instance.pk)
     transaction.on_commit(functools.partial(_tell, plain_id(instance.pk), "deleted"), robust=True)
 
 

@@ -1,17 +1,22 @@
-"""Tickets and login sessions as staff see them. Nothing here shows a credential or what one could be told by: no
-digest, no id of a refresh token."""
+"""Tickets, login sessions and what was audited, as staff see them. Nothing here shows a credential or what one could be
+told by: no digest, no id of a refresh token."""
 
-from datetime import datetime
+import contextlib
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from tickets import audit
 from tickets.grants import EndReason, Purpose
 from tickets.issuing import revoke_many
-from tickets.models import LoginSession, Ticket
+from tickets.models import AuditEvent, LoginSession, Ticket
 from tickets.sessions import end_sessions, standing_of, why_not
 from tickets.staff import StaffAdmin
 
@@ -153,3 +158,99 @@ class LoginSessionAdmin(StaffAdmin):
 
     def has_end_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("tickets.end_loginsession")
+
+
+class AuditedWhen(_Choice):
+    title = "when"
+    parameter_name = "when"
+
+    def meanings(self, now: datetime) -> dict[str, Q]:
+        spans = {"past_hour": timedelta(hours=1), "past_day": timedelta(days=1), "past_week": timedelta(weeks=1)}
+        return {name: Q(at__gte=now - span) for name, span in spans.items()}
+
+
+class AuditedAct(_Choice):
+    title = "act"
+    parameter_name = "act"
+
+    def meanings(self, now: datetime) -> dict[str, Q]:
+        return {name: Q(act=name) for name in sorted(audit.names())}
+
+
+class AuditedResult(_Choice):
+    title = "result"
+    parameter_name = "result"
+
+    def meanings(self, now: datetime) -> dict[str, Q]:
+        return {"done": Q(ok=True), "refused": Q(ok=False), "critical": Q(level="CRITICAL")}
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(StaffAdmin):
+    """What was audited. It names people by their keys, since it outlives them; who is still there is named here."""
+
+    fields = (
+        *("moment", "act", "result", "level", "event", "person", "asked_for_by"),
+        *("session", "ticket", "address", "why", "details"),
+    )
+    list_display = ("moment", "act", "result", "person", "asked_for_by", "address", "why", "event")
+    list_filter = (AuditedResult, AuditedWhen, AuditedAct)
+    list_select_related = ()
+    raw_id_fields = ()
+    ordering = ("-id",)  # which ascends with the time
+    since = "at"
+    search_help_text = "A username, or a complete id of a person, a login session or a ticket, or an address."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[AuditEvent], search_term: str
+    ) -> tuple[QuerySet[AuditEvent], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        people = get_user_model()
+        named = people._default_manager.filter(**{f"{people.USERNAME_FIELD}__icontains": term})
+        keys = [*map(str, named.values_list("pk", flat=True)[:MOST_PEOPLE]), term]
+        columns = Q(session=term) | Q(ticket=term) | Q(address=term)
+        return queryset.filter(Q(user__in=keys) | Q(by__in=keys) | columns), False
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        page = super().get_changelist_instance(request)
+        page.result_list = _with_names(list(page.result_list))
+        return page
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> AuditEvent | None:
+        found: AuditEvent | None = super().get_object(request, object_id, from_field)
+        return found and _with_names([found])[0]
+
+    @admin.display(description="at", ordering="at")
+    def moment(self, row: AuditEvent) -> str:
+        return f"{timezone.localtime(row.at):%Y-%m-%d %H:%M:%S}"
+
+    @admin.display
+    def result(self, row: AuditEvent) -> str:
+        return "done" if row.ok else "refused"
+
+    @admin.display(description="user", ordering="user")
+    def person(self, row: AuditEvent) -> str:
+        return row.names.get(row.user, row.user)  # type: ignore[attr-defined]
+
+    @admin.display(description="by", ordering="by")
+    def asked_for_by(self, row: AuditEvent) -> str:
+        return row.names.get(row.by, row.by)  # type: ignore[attr-defined]
+
+
+MOST_PEOPLE = 1_000
+"""Whom a part of a name may mean: longer lists are no search."""
+
+
+def _with_names(rows: list[AuditEvent]) -> list[AuditEvent]:
+    """The same rows, each knowing what the people of all of them are called: one query."""
+    people = get_user_model()
+    keys = set()
+    for text in {text for row in rows for text in (row.user, row.by)} - {""}:
+        with contextlib.suppress(ValidationError):  # another kind of key, of another user model
+            keys.add(people._meta.pk.to_python(text))
+    names = {str(pk): person.get_username() for pk, person in people._default_manager.in_bulk(keys).items()}
+    for row in rows:
+        row.names = names  # type: ignore[attr-defined]
+    return rows

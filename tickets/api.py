@@ -14,6 +14,7 @@ from django.db import Error as DatabaseError
 
 from tickets.accounts import end_all
 from tickets.admission import SCOPE_KEY, Admission, Door, admit, frame_credentials, kept_network, socket_url
+from tickets.audit import Act as AuditAct
 from tickets.audit import record as audit
 from tickets.conf import conf, once
 from tickets.grants import (
@@ -30,6 +31,7 @@ from tickets.grants import (
     Unavailable,
 )
 from tickets.issuing import issue, revoke
+from tickets.network import allowance_key
 from tickets.own import OwnSession, end_other_sessions, end_own_session, own_sessions, seen
 from tickets.prepared import cursor as prepared_cursor
 from tickets.redeeming import redeem
@@ -45,11 +47,13 @@ from tickets.sessions import (
 )
 from tickets.threads import in_thread
 from tickets.together import Redeemer
+from tickets.trail import flush as flush_audit
 
 __all__ = [
     "SCOPE_KEY",
     "SESSION_COLUMNS",
     "Admission",
+    "AuditAct",
     "Door",
     "EndReason",
     "Grant",
@@ -68,6 +72,7 @@ __all__ = [
     "admit",
     "aend_session",
     "aissue",
+    "allowance_key",
     "any_of",
     "aopen_session",
     "aredeem",
@@ -79,6 +84,7 @@ __all__ = [
     "end_other_sessions",
     "end_own_session",
     "end_session",
+    "flush_audit",
     "frame_credentials",
     "in_thread",
     "issue",

@@ -42,6 +42,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
         *_policy(),
         *_carriers(),
         *_numbers(),
+        *_audit(),
         *_malformed("ALLOWED_ORIGINS", conf.ALLOWED_ORIGINS, _refuse_origin, "E004", "Write scheme://host[:port]."),
         *_malformed(
             "TRUSTED_PROXIES", conf.TRUSTED_PROXIES, parse_proxy, "E005", "Write 10.0.0.1, 10.0.0.0/8 or unix."
@@ -155,6 +156,13 @@ def _numbers() -> Iterator[checks.CheckMessage]:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
             hint = "Write a number above zero."
             yield checks.Error(f"TICKETS[{name!r}] is {value!r}.", hint=hint, id="tickets.E003")
+
+
+def _audit() -> Iterator[checks.CheckMessage]:
+    value = conf.AUDIT_DAYS
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        hint = "Write a number, or 0 to keep audited acts in the log alone."
+        yield checks.Error(f"TICKETS['AUDIT_DAYS'] is {value!r}.", hint=hint, id="tickets.E003")
 
 
 def _malformed(

@@ -60,6 +60,11 @@ class Conf:
         return self._get("SESSION_DAYS", 30)
 
     @property
+    def AUDIT_DAYS(self) -> float:
+        """How long staff can search what was audited, in days. 0: only the log has it."""
+        return self._get("AUDIT_DAYS", 90)
+
+    @property
     def REDEEM_TIMEOUT(self) -> float:
         """After this `aredeem` says `Unavailable`: a client told to come back is better off than one left waiting."""
         return self._get("REDEEM_TIMEOUT", 2.0)

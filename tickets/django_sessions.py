@@ -19,7 +19,7 @@ from tickets import current, sessions
 from tickets.admission import signed_in_from
 from tickets.grants import SessionEnded
 from tickets.problems import Problem
-from tickets.tokens import Credential
+from tickets.tokens import Credential, audit_use
 
 SID = "usher.sid"
 METHOD = "django"
@@ -43,7 +43,9 @@ class DjangoSessionAuthentication(SessionAuthentication):
             return user, None
         state = sessions.check_sessions([session_id])[session_id]
         if not state.alive:
-            raise SessionEnded(state.reason)
+            ended = SessionEnded(state.reason, user_id=user.pk, session_id=session_id)
+            audit_use(request, ended)
+            raise ended
         current.session_id.set(session_id)
         return user, Credential(session_id)
 

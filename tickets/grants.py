@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 
@@ -69,11 +70,16 @@ class RateLimited(Exception):
 
 
 class SessionEnded(Exception):
-    """The login session has ended, expired, or was never this person's. A new sign-in is needed."""
+    """The login session has ended, expired, or was never this person's. A new sign-in is needed.
 
-    def __init__(self, reason: EndReason | None = None) -> None:
+    For the audit log: `why`, and what is known of whose it was (`user_id`, `session_id`)."""
+
+    def __init__(self, reason: EndReason | None = None, *, user_id: Any = None, session_id: UUID | None = None) -> None:
         super().__init__(reason.value if reason else "unknown session")
         self.reason = reason
+        self.why = reason.value if reason else "unknown_session"
+        self.user_id = user_id
+        self.session_id = session_id
 
 
 class TokenRefused(Exception):

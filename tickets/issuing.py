@@ -49,9 +49,11 @@ def issue(
                 expires_at=expires_at,
             )
     except RateLimited:
-        audit.record("ticket_issued", ok=False, user=user.pk, session=session_id, why="rate_limited", address=network)
+        audit.record(
+            audit.TICKET_ISSUED, ok=False, user=user.pk, session=session_id, why="rate_limited", address=network
+        )
         raise
-    audit.record("ticket_issued", user=user.pk, session=session_id, ticket=row.pk, purpose=purpose, address=network)
+    audit.record(audit.TICKET_ISSUED, user=user.pk, session=session_id, ticket=row.pk, purpose=purpose, address=network)
     return IssuedTicket(
         ticket=ticket,
         purpose=purpose,
@@ -75,7 +77,7 @@ def _session_end(user: Any, session_id: UUID, now: datetime) -> datetime:
 
 
 def _no_ticket(user: Any, session_id: UUID, reason: EndReason | None) -> SessionEnded:
-    audit.record("ticket_issued", ok=False, user=user.pk, session=session_id, why=reason or "unknown_session")
+    audit.record(audit.TICKET_ISSUED, ok=False, user=user.pk, session=session_id, why=reason or "unknown_session")
     return SessionEnded(reason)
 
 
@@ -113,7 +115,7 @@ def revoke(
         raise ValueError("revoke() needs a ticket_id, a user_id or a session_id")
     now = now or timezone.now()
     revoked = Ticket.objects.filter(**named, redeemed_at=None, revoked_at=None).update(revoked_at=now)
-    audit.record("tickets_revoked", count=revoked, ticket=ticket_id, user=user_id, session=session_id)
+    audit.record(audit.TICKETS_REVOKED, count=revoked, ticket=ticket_id, user=user_id, session=session_id)
     return revoked
 
 
@@ -128,6 +130,6 @@ def revoke_many(ticket_ids: Collection[int], *, by: int | str | None = None, now
         # Locked while they are unspent, so that what is audited is what was revoked.
         rows = list(unspent.select_for_update().order_by("pk").values_list("pk", "user_id", "session_id"))
         Ticket.objects.filter(pk__in=[pk for pk, _user, _session in rows]).update(revoked_at=now)
-    for pk, user_id, session_id in rows:
-        audit.record("ticket_revoked", ticket=pk, user=user_id, session=session_id, by=by)
+        revoked = ({"ticket": pk, "user": user_id, "session": session_id, "by": by} for pk, user_id, session_id in rows)
+        audit.record_many(audit.TICKET_REVOKED, revoked)
     return len(rows)

@@ -1,3 +1,5 @@
+import math
+from http import HTTPStatus
 from typing import Any
 
 from django.contrib.auth import logout
@@ -8,7 +10,10 @@ from django.utils.deprecation import MiddlewareMixin
 from rest_framework.views import APIView
 
 from tickets import current, sessions
+from tickets.backends import too_often
 from tickets.django_sessions import known_session
+from tickets.grants import SessionEnded
+from tickets.tokens import audit_use
 
 
 class EndedSessionMiddleware(MiddlewareMixin):
@@ -23,8 +28,23 @@ class EndedSessionMiddleware(MiddlewareMixin):
         session_id = known_session(request.session)
         current.session_id.set(session_id)
         request.usher_session = session_id  # type: ignore[attr-defined]  # for whoever signs in over it
-        if session_id is not None and not sessions.check_sessions([session_id])[session_id].alive:
+        if session_id is None:
+            return
+        state = sessions.check_sessions([session_id])[session_id]
+        if not state.alive:
+            audit_use(request, SessionEnded(state.reason, user_id=request.user.pk, session_id=session_id))
             logout(request)
+
+
+class TooManySignInsMiddleware(MiddlewareMixin):
+    """A page that says that somebody tried to sign in too often is answered 429, as programs expect (RFC 6585)."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        refused = too_often(request)
+        if refused is not None and response.status_code == HTTPStatus.OK:
+            response.status_code = HTTPStatus.TOO_MANY_REQUESTS
+            response.headers["Retry-After"] = str(math.ceil(refused.retry_after))
+        return response
 
 
 class ConnectionBackMiddleware(MiddlewareMixin):

@@ -157,6 +157,22 @@ def _network_of(address: Address, length: int) -> Network:
     return ipaddress.ip_network((address, length), strict=False)
 
 
+# Allowances ----------------------------------------------------------------------------------------------------------
+
+ALLOWANCE_PREFIX = 64
+"""Bits of an IPv6 address that have one allowance together: any host has all addresses of its link to choose from
+(RFC 4291, section 2.5.1; RFC 8981), so that an allowance for each would be none."""
+
+
+def allowance_key(address: str | None) -> str:
+    """Whose allowance a caller at `address` uses up: an IPv4 address, the /64 of an IPv6 one in CIDR notation, or
+    "unknown" for all whose address nobody knows."""
+    parsed = parse_address(address or "")
+    if parsed is None:
+        return "unknown"
+    return str(parsed if parsed.version == 4 else _network_of(parsed, ALLOWANCE_PREFIX))
+
+
 # Origin --------------------------------------------------------------------------------------------------------------
 
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")

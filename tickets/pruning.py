@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from tickets.allowance import MICRO
 from tickets.conf import conf
 from tickets.identification import METHOD
-from tickets.models import Allowance, LoginSession, Ticket
+from tickets.models import Allowance, AuditEvent, LoginSession, Ticket
 
 BATCH = 1_000
 
@@ -22,7 +22,7 @@ that it has ended.
 
 
 def prune(*, now: datetime, batch_size: int = BATCH) -> Iterator[tuple[str, int]]:
-    """Delete tickets, sessions and allowances that are over; yield the name and the number of each kind."""
+    """Delete tickets, sessions, audited acts and allowances that are over; yield the name and number of each kind."""
     over = now - KEPT
     yield "tickets", delete_in_batches(Ticket.objects.filter(expires_at__lt=over), batch_size)
     # Of tokens made elsewhere several may have one name, and one of them may come late: while it can be good, it is
@@ -30,6 +30,8 @@ def prune(*, now: datetime, batch_size: int = BATCH) -> Iterator[tuple[str, int]
     longer = over - timedelta(days=conf.SESSION_DAYS)
     sessions = LoginSession.objects.filter(expires_at__lt=over).exclude(method=METHOD, expires_at__gte=longer)
     yield "login sessions", delete_in_batches(sessions, batch_size)
+    audited = AuditEvent.objects.filter(at__lt=now - timedelta(days=conf.AUDIT_DAYS))
+    yield "audited acts", delete_in_batches(audited, batch_size)
     # Long full again, so a fresh row would allow the same.
     stale = Allowance.objects.filter(tat__lt=int(over.timestamp()) * MICRO)
     yield "allowances", delete_in_batches(stale, batch_size)

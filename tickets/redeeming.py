@@ -90,7 +90,7 @@ def _judge(spent: "_Spent", address: str | None, now: datetime) -> Refusal | Non
 
 
 def _granted(spent: "_Spent", address: str | None, now: datetime) -> Grant:
-    audit.record("ticket_redeemed", user=spent.user_id, session=spent.session_id, ticket=spent.pk, address=address)
+    audit.record(audit.TICKET_REDEEMED, user=spent.user_id, session=spent.session_id, ticket=spent.pk, address=address)
     return _grant(spent, now)
 
 
@@ -234,13 +234,13 @@ def _compare_network(spent: _Spent, address: str | None) -> Refusal | None:
     verdict = network.compare(spent.network, address, policy=conf.NETWORK_POLICY)
     if not verdict.same:
         details = {"user": spent.user_id, "ticket": spent.pk, "issued_to": spent.network, "address": address}
-        audit.record("ticket_network_changed", ok=verdict.admitted, **details)
+        audit.record(audit.TICKET_NETWORK_CHANGED, ok=verdict.admitted, **details)
     return None if verdict.admitted else Refusal.NETWORK
 
 
 def _refused(refusal: Refusal, row: Ticket | None, address: str | None) -> TicketRefused:
     details = {"user": row.user_id, "session": row.session_id, "ticket": row.pk} if row else {}
-    audit.record("ticket_redeemed", ok=False, why=refusal, address=address, **details)
+    audit.record(audit.TICKET_REDEEMED, ok=False, why=refusal, address=address, **details)
     return TicketRefused(refusal)
 
 

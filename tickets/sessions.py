@@ -45,7 +45,7 @@ def open_session(
         refresh_jti=refresh_jti,
         password_digest=digest_of(user.password),
     )
-    audit.record("session_opened", user=user.pk, session=session.pk, method=method)
+    audit.record(audit.SESSION_OPENED, user=user.pk, session=session.pk, method=method)
     return session.pk
 
 
@@ -66,7 +66,7 @@ def open_once(
     columns |= {"device": origin.device, "network": origin.network, "password_digest": digest_of(user.password)}
     session, opened = LoginSession.objects.get_or_create(pk=session_id, defaults=columns)
     if opened:
-        audit.record("session_opened", user=user.pk, session=session_id, method=method)
+        audit.record(audit.SESSION_OPENED, user=user.pk, session=session_id, method=method)
     return session.expires_at
 
 
@@ -74,7 +74,10 @@ def prolong(session_id: UUID, user: Any, *, expires_at: datetime, now: datetime 
     """Move the end of a standing session of `user`, who has just signed in again. False if there is none."""
     now = now or timezone.now()
     standing = LoginSession.objects.filter(pk=session_id, user=user, ended_at=None, expires_at__gt=now)
-    return bool(standing.update(expires_at=capped(expires_at, now)))
+    if not standing.update(expires_at=capped(expires_at, now)):
+        return False
+    audit.record(audit.SESSION_RENEWED, user=user.pk, session=session_id)
+    return True
 
 
 def capped(expires_at: datetime | None, now: datetime) -> datetime:
@@ -95,7 +98,7 @@ def end_session(session_id: UUID, *, reason: EndReason = EndReason.LOGGED_OUT, n
         if not standing.update(ended_at=now, end_reason=reason.value):
             return False
         user_id = plain_id(LoginSession.objects.values_list("user_id", flat=True).get(pk=session_id))
-        audit.record("session_ended", user=user_id, session=session_id, reason=reason.value)
+        audit.record(audit.SESSION_ENDED, user=user_id, session=session_id, reason=reason.value)
         transaction.on_commit(functools.partial(_announce_end, {user_id: [session_id]}, reason), robust=True)
     return True
 
@@ -120,7 +123,8 @@ def end_sessions(
         LoginSession.objects.filter(pk__in=[pk for pk, _user in rows]).update(ended_at=now, end_reason=reason.value)
         for pk, user in rows:
             people.setdefault(plain_id(user), []).append(pk)
-            audit.record("session_ended", user=user, session=pk, reason=reason.value, by=by)
+        said = {"reason": reason.value, "by": by}
+        audit.record_many(audit.SESSION_ENDED, ({"user": user, "session": pk, **said} for pk, user in rows))
         transaction.on_commit(functools.partial(_announce_end, people, reason), robust=True)
     return len(rows)
 

@@ -76,8 +76,10 @@ class StaffAdmin(admin.ModelAdmin):
         return queryset.filter(wanted), False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Only by columns that are shown. Django lets every column of the table be asked for in the address, which
-        would spell out, letter by letter, those that are not."""
+        """Only by filters, and by columns that are shown. Django lets every column of the table be asked for in the
+        address, which would spell out, letter by letter, those that are not."""
+        if lookup in {getattr(each, "parameter_name", None) for each in self.get_list_filter(request)}:
+            return True
         shown = lookup.partition("__")[0] in (self.fields or ())
         return shown and super().lookup_allowed(lookup, value, request)
 
@@ -96,7 +98,7 @@ class StaffAdmin(admin.ModelAdmin):
         allowed = self.get_actions(request)
         for name in request.POST.getlist("action"):
             if name and name not in allowed and name in (self.actions or ()):
-                audit.record("staff_acted", ok=False, action=name, by=request.user.pk)
+                audit.record(audit.STAFF_ACTED, ok=False, action=name, by=request.user.pk)
                 raise PermissionDenied
 
     def _refuse_nonsense(self, request: HttpRequest) -> None:
@@ -129,7 +131,7 @@ class StaffAdmin(admin.ModelAdmin):
             return self._ask(request, rows, now, action=action, verb=verb, warning=warning)
         rows = rows.filter(**{f"{self.since}__lte": _moment(asked)})
         changed = sum(act(keys, now) for keys in batches(rows))
-        audit.record("staff_acted", action=action, by=request.user.pk, count=changed)
+        audit.record(audit.STAFF_ACTED, action=action, by=request.user.pk, count=changed)
         self.message_user(request, f"{done}: {changed}.", messages.SUCCESS)
         return None
 

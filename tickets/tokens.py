@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -17,7 +18,7 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
 from tickets import audit, current, identification
-from tickets.admission import kept_network
+from tickets.admission import caller_of, kept_network
 from tickets.conf import conf
 from tickets.grants import NOWHERE, EndReason, Grant, RefreshRaced, SessionEnded, SignedInFrom, TokenRefused
 from tickets.models import LoginSession
@@ -71,7 +72,7 @@ def rotate(refresh: str, *, now: datetime | None = None) -> Pair:
     session = _standing_session(session_id, now)
     if not spent:
         _refuse_spent(session, jti, now)
-    audit.record("token_refreshed", user=session.user_id, session=session_id)
+    audit.record(audit.TOKEN_REFRESHED, user=session.user_id, session=session_id)
     return _pair(session, now)
 
 
@@ -80,7 +81,7 @@ def _refuse_spent(session: LoginSession, jti: str, now: datetime) -> None:
     grace = timedelta(seconds=conf.REFRESH_GRACE)
     if jti == session.previous_jti and session.rotated_at and now - session.rotated_at < grace:
         raise RefreshRaced
-    audit.record("token_reused", ok=False, user=session.user_id, session=session.pk)
+    audit.record(audit.TOKEN_REUSED, ok=False, user=session.user_id, session=session.pk)
     end_session(session.pk, reason=EndReason.CREDENTIALS_CHANGED, now=now)
     raise TokenRefused
 
@@ -128,12 +129,13 @@ def admit_token(access: str, *, address: str | None, now: datetime | None = None
     try:
         grant = grant_for_token(access, address=address, now=now)
     except TokenRefused as refused:
-        audit.record("token_accepted", ok=False, why=refused.code, address=address)
+        audit.record(audit.TOKEN_ACCEPTED, ok=False, why=refused.code, address=address)
         raise
     except SessionEnded as ended:
-        audit.record("token_accepted", ok=False, why=ended.reason or "unknown_session", address=address)
+        whose = {"user": ended.user_id, "session": ended.session_id}
+        audit.record(audit.TOKEN_ACCEPTED, ok=False, why=ended.why, address=address, **whose)
         raise
-    audit.record("token_accepted", user=grant.user_id, session=grant.session_id, address=address)
+    audit.record(audit.TOKEN_ACCEPTED, user=grant.user_id, session=grant.session_id, address=address)
     return grant
 
 
@@ -144,12 +146,23 @@ class SessionTokenAuthentication(BaseAuthentication):
         scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        _token, session = _authenticated(token.strip(), timezone.now())
+        try:
+            _token, session = _authenticated(token.strip(), timezone.now())
+        except SessionEnded as ended:
+            audit_use(request, ended)
+            raise
         current.session_id.set(session.pk)
         return session.user, Credential(session.pk)
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'
+
+
+def audit_use(request: HttpRequest | Request, ended: SessionEnded) -> None:
+    """Somebody goes on using a login session that is over."""
+    plain = getattr(request, "_request", request)
+    whose = {"user": ended.user_id, "session": ended.session_id}
+    audit.record(audit.SESSION_USED, ok=False, why=ended.why, address=caller_of(plain).address, **whose)
 
 
 def _authenticated(access: str, now: datetime) -> tuple[Token, LoginSession]:
@@ -171,10 +184,10 @@ def _made_at(token: Token) -> float:
 def _standing_session(session_id: UUID, now: datetime) -> LoginSession:
     session = LoginSession.objects.select_related("user").filter(pk=session_id).first()
     if session is None:
-        raise SessionEnded
+        raise SessionEnded(session_id=session_id)
     reason = why_not(standing_of(session), now)
     if reason:
-        raise SessionEnded(reason)
+        raise SessionEnded(reason, user_id=session.user_id, session_id=session_id)
     return session
 
 

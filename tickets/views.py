@@ -1,21 +1,18 @@
-import unicodedata
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import authenticate
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tickets import audit, tokens
+from tickets import tokens
 from tickets.admission import caller_of, signed_in_from, socket_url
-from tickets.allowance import spend
+from tickets.backends import too_often
 from tickets.conf import conf
 from tickets.django_sessions import lazy_session
-from tickets.grants import Purpose, RateLimited
+from tickets.grants import Purpose
 from tickets.handshake import TICKET_PREFIX
 from tickets.issuing import issue
 from tickets.rest import Problem, StrictView, described
@@ -88,30 +85,12 @@ class TokenView(_PublicView):
 
 def _authenticate(request: Request, username: str, password: str) -> Any:
     """The active person with this name and password. One answer, after equal work, for all others."""
-    address = caller_of(request._request).address
-    name = _digest(username)
-    try:
-        _spend_attempt("address", address or "unknown", conf.SIGN_IN_PER_MINUTE_ADDRESS)
-        _spend_attempt("name", name, conf.SIGN_IN_PER_MINUTE_NAME)
-    except RateLimited:
-        audit.record("signed_in", ok=False, why="rate_limited", name=name, address=address)
-        raise
     user = authenticate(request._request, username=username, password=password)
+    if refused := too_often(request._request):
+        raise refused
     if user is None or not user.is_active:
-        audit.record("signed_in", ok=False, why="invalid_credentials", name=name, address=address)
         raise Problem(status=401, code="invalid_credentials", detail="No active account has this name and password.")
-    audit.record("signed_in", user=user.pk, address=address)
     return user
-
-
-def _spend_attempt(kind: str, who: str, per_minute: int) -> None:
-    spend(f"sign-in.{kind}:{who}", per_minute=per_minute, burst=per_minute, now=timezone.now())
-
-
-def _digest(username: str) -> str:
-    # People type passwords into the field for the name; neither the audit log nor the table of allowances shall know
-    # them. And one name has one allowance, however it is spelled.
-    return sha256(unicodedata.normalize("NFKC", username).casefold().encode()).hexdigest()
 
 
 class TokenRefreshView(_PublicView):

@@ -27,7 +27,7 @@ from uuid import uuid4
 
 from django.db import Error as DatabaseError
 
-from tickets.api import Grant, Redeemer, SessionState, asettle_sessions, in_thread
+from tickets.api import Grant, Redeemer, SessionState, allowance_key, asettle_sessions, in_thread
 
 from .. import api, fanout, store
 from ..conf import conf
@@ -67,7 +67,7 @@ class Hub:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._rooms: dict[str, Room] = {}
-        self._unauthenticated: Counter[str | None] = Counter()
+        self._unauthenticated: Counter[str] = Counter()
         self._sockets = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._jobs: dict[str, asyncio.Future[Any]] = {}
@@ -138,19 +138,20 @@ class Hub:
         return (
             self._sockets < conf.SOCKETS_PER_PROCESS
             and self._unauthenticated.total() < conf.UNAUTHENTICATED_PER_PROCESS
-            and self._unauthenticated[address] < conf.UNAUTHENTICATED_PER_ADDRESS
+            and self._unauthenticated[allowance_key(address)] < conf.UNAUTHENTICATED_PER_ADDRESS
         )
 
     def arrived(self, address: str | None) -> None:
         """A socket was accepted; it counts as unauthenticated until `known`, and as a socket until `gone`."""
         self._sockets += 1
-        self._unauthenticated[address] += 1
+        self._unauthenticated[allowance_key(address)] += 1
 
     def known(self, address: str | None) -> None:
         """The socket showed a good credential, or went away without."""
-        self._unauthenticated[address] -= 1
-        if self._unauthenticated[address] <= 0:
-            del self._unauthenticated[address]
+        key = allowance_key(address)
+        self._unauthenticated[key] -= 1
+        if self._unauthenticated[key] <= 0:
+            del self._unauthenticated[key]
 
     def gone(self) -> None:
         """The socket is closed."""

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tickets.api import flush_audit, in_thread
+
 from . import drain
 from .hub import Hub
 
@@ -9,13 +11,15 @@ from .hub import Hub
 async def lifespan(scope: Any, receive: Any, send: Any) -> None:
     """
     ASGI's lifespan protocol: from the start the hub listens (the first socket finds it listening) and SIGTERM drains
-    this process; at the end, after the last socket, it leaves the list of connections.
+    this process; at the end, after the last socket, it leaves the list of connections, and nothing that was audited is
+    left unwritten.
     """
     while True:
         message = await receive()
         ends = message["type"] == "lifespan.shutdown"
         if ends:
             await Hub.stop_here()
+            await in_thread(flush_audit)  # what the last of them did; uvicorn ends by a signal, past `atexit`
         else:
             Hub.here()
             drain.prepare()

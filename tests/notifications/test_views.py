@@ -42,7 +42,7 @@ def test_signing_in_and_out(client, ann):
     ann.set_password("secret")
     ann.save()
     answer = client.post("/accounts/login/", {"username": "ann", "password": "wrong"})
-    assert "do not belong together" in answer.content.decode()
+    assert "enter a correct username and password" in answer.content.decode()
     assert client.post("/accounts/login/", {"username": "ann", "password": "secret"}).headers["Location"] == "/"
     assert client.get("/accounts/logout/").status_code == 405, "a link must not sign anybody out"
     assert client.post("/accounts/logout/").headers["Location"] == "/accounts/login/"

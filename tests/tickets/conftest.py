@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.auth import get_user_model
 
-from tickets import api
+from tickets import api, audit
 
 
 @pytest.fixture
@@ -34,13 +34,17 @@ def later(now):
 
 
 @pytest.fixture
-def audited(caplog):
-    """Calling it returns the audit log's lines so far, parsed."""
+def audited(caplog, monkeypatch):
+    """Calling it returns the audit log's lines so far, parsed: what they say of the act, without when and how it is
+    spelled. The transaction that a test is in is never committed; what is logged then is logged at once."""
     caplog.set_level(logging.INFO, logger="tickets.audit")
+    monkeypatch.setattr(audit, "on_commit", lambda then, robust: then())
+    spelling = {"datetime", "appid", "event", "level", "description"}
 
-    def lines(event=None):
+    def lines(act=None):
         found = [json.loads(record.getMessage()) for record in caplog.records if record.name == "tickets.audit"]
-        return [line for line in found if event in (None, line["event"])]
+        acts = [{name: line[name] for name in line if name not in spelling} for line in found]
+        return [line for line in acts if act in (None, line["act"])]
 
     return lines
 

@@ -1,5 +1,6 @@
 import re
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -11,13 +12,14 @@ from tickets.admin import LoginSessionAdmin, SessionState, TicketAdmin, TicketSt
 from tickets.grants import EndReason, Purpose
 from tickets.issuing import issue
 from tickets.minting import digest
-from tickets.models import LoginSession, Ticket
+from tickets.models import AuditEvent, LoginSession, Ticket
 from tickets.sessions import end_session, open_session
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db]
 
 SESSIONS = "/admin/tickets/loginsession/"
 TICKETS = "/admin/tickets/ticket/"
+AUDIT = "/admin/tickets/auditevent/"
 
 
 @pytest.fixture
@@ -142,7 +144,7 @@ def test_the_index_names_them(admin_client):
     assert all(f">{name}</a>" in page for name in ("Tickets", "Login sessions"))
 
 
-@pytest.mark.parametrize("path", [TICKETS, SESSIONS])
+@pytest.mark.parametrize("path", [TICKETS, SESSIONS, AUDIT])
 def test_a_full_page_costs_as_many_queries_as_an_empty_one(admin_client, django_user_model, path):
     def queries():
         with CaptureQueriesContext(connection) as asked:
@@ -154,7 +156,7 @@ def test_a_full_page_costs_as_many_queries_as_an_empty_one(admin_client, django_
     issue(user=people[0], session_id=few[0])
     before = queries()
     for person in people[1:]:
-        issue(user=person, session_id=open_session(person, method="t"))
+        issue(user=person, session_id=open_session(person, method="t"))  # which is audited
     assert len(listed(admin_client, path)) == 100
     assert queries() == before <= 9
 
@@ -175,6 +177,65 @@ def test_pages_keep_to_the_content_security_policy(admin_client, tickets, path):
         text = page.content.decode()
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", text)
         assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", text))
+
+
+# --- What was audited ---
+
+
+@pytest.fixture
+def acts(user, other, django_user_model):
+    """One row of each kind that staff looks for, by its name."""
+    gone = django_user_model.objects.create_user("gone")
+    gone_pk = gone.pk
+    gone.delete()
+    AuditEvent.objects.all().delete()
+    made = {
+        "hers": {"user": user.pk, "address": "192.0.2.1"},
+        "by her": {"user": other.pk, "by": user.pk, "act": "staff_acted"},
+        "his": {"user": other.pk, "session": str(UUID(int=7)), "ticket": 12345},
+        "a stranger's": {"ok": False, "why": "<script>", "level": "CRITICAL", "address": "2001:db8::1"},
+        "of old": {"user": gone_pk, "at": timezone.now() - timedelta(days=8)},
+    }
+    columns = {"at": timezone.now(), "act": "session_ended", "ok": True, "event": "session_expired", "level": "INFO"}
+    return {name: AuditEvent.objects.create(**(columns | more)) for name, more in made.items()}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({}, ["of old", "a stranger's", "his", "by her", "hers"]),
+        ({"q": "ali"}, ["by her", "hers"]),
+        ({"q": str(UUID(int=7))}, ["his"]),
+        ({"q": "12345"}, ["his"]),
+        ({"q": "2001:db8::1"}, ["a stranger's"]),
+        ({"q": "nobody"}, []),
+        ({"act": "staff_acted"}, ["by her"]),
+        ({"result": "refused"}, ["a stranger's"]),
+        ({"result": "critical"}, ["a stranger's"]),
+        ({"when": "past_week"}, ["a stranger's", "his", "by her", "hers"]),
+    ],
+    ids=str,
+)
+def test_what_was_audited_is_found(admin_client, acts, query, found):
+    AuditEvent.objects.exclude(pk__in=[row.pk for row in acts.values()]).delete()  # the sign-in of whoever looks
+    assert listed(admin_client, AUDIT, **query) == [acts[name] for name in found]
+
+
+def test_people_who_are_still_there_are_named(admin_client, acts):
+    page = words_of(admin_client.get(AUDIT))
+    assert all(word in page for word in ("alice", "bob", str(acts["of old"].user), "&lt;script&gt;"))
+    words_of_one = words_of(admin_client.get(f"{AUDIT}{acts['by her'].pk}/change/"))
+    assert all(word in words_of_one for word in ("alice", "bob", "staff_acted"))
+
+
+def test_what_was_audited_is_nobody_s_to_change(admin_client, acts):
+    row = acts["hers"]
+    for path in (f"{AUDIT}add/", f"{AUDIT}{row.pk}/delete/"):
+        assert admin_client.get(path).status_code == 403
+    assert admin_client.post(f"{AUDIT}{row.pk}/change/", {"act": "nothing"}).status_code == 403
+    assert "delete_selected" not in admin_client.get(AUDIT).content.decode()
+    admin_client.post(AUDIT, {"action": "delete_selected", "_selected_action": row.pk, "post": "yes"})
+    assert AuditEvent.objects.get(pk=row.pk).act == "session_ended"
 
 
 # --- Acts ---

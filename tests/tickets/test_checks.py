@@ -24,6 +24,8 @@ def test_the_sites_own_settings_pass():
         ({"NETWORK_POLICY": "strict"}, "tickets.E002"),
         *(({name: 0}, "tickets.E003") for name in checks._POSITIVE),
         ({"OUTSTANDING": -1}, "tickets.E003"),
+        ({"AUDIT_DAYS": -1}, "tickets.E003"),
+        ({"AUDIT_DAYS": "90"}, "tickets.E003"),
         ({"OUTSTANDING": "10"}, "tickets.E003"),
         ({"OUTSTANDING": True}, "tickets.E003"),
         ({"GRANT_SECONDS": float("inf")}, "tickets.E003"),

@@ -119,7 +119,7 @@ def test_asking_too_often_is_refused_with_a_time_and_audited(issued, audited):
         issued()
     assert refused.value.retry_after == 1.0
     assert audited("ticket_issued")[-1] | {"user": 0, "session": 0} == {
-        "event": "ticket_issued",
+        "act": "ticket_issued",
         "ok": False,
         "user": 0,
         "session": 0,
@@ -129,7 +129,7 @@ def test_asking_too_often_is_refused_with_a_time_and_audited(issued, audited):
     issued(1)
 
 
-def test_the_secret_is_in_no_audit_line(issued, caplog):
+def test_the_secret_is_in_no_audit_line(issued, audited, caplog):
     caplog.set_level("INFO")
     ticket = issued().ticket
     assert "ticket_issued" in caplog.text
@@ -179,7 +179,7 @@ def test_revoking_many_is_audited_one_by_one_with_who_asked(user, session_id, is
     assert Ticket.objects.get(pk=third).revoked_at == now
     assert Ticket.objects.get(pk=fourth).revoked_at is None
     assert audited("ticket_revoked") == [
-        {"event": "ticket_revoked", "ok": True, "ticket": first, "user": user.pk, "session": str(session_id), "by": 7}
+        {"act": "ticket_revoked", "ok": True, "ticket": first, "user": user.pk, "session": str(session_id), "by": 7}
     ]
     assert revoke_many([]) == 0
 

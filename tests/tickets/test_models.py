@@ -19,4 +19,5 @@ def test_nobody_can_be_permitted_to_write_them():
     assert set(granted.values_list("codename", flat=True)) == {
         *("view_ticket", "revoke_ticket"),
         *("view_loginsession", "end_loginsession"),
+        "view_auditevent",
     }

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tickets.network import (
     Origin,
     Verdict,
+    allowance_key,
     binding,
     compare,
     find_caller,
@@ -158,6 +159,26 @@ def test_networks_are_compared_by_policy(issued_to, address, off, report, prefix
 def test_a_ticket_stored_under_another_policy_a_moment_ago():
     assert compare("203.0.113.7/32", "203.0.113.9", policy="prefix") == SAME
     assert compare("203.0.113.0/24", "203.0.113.0", policy="exact") == REFUSED
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2::7", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2:0::7", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::7", "2001:db8:1:3::/64"),
+        ("::1", "::/64"),
+        ("fe80::7%eth0", "fe80::/64"),
+        (None, "unknown"),
+        ("", "unknown"),
+        ("nonsense", "unknown"),
+    ],
+)
+def test_whoever_has_a_link_of_addresses_has_one_allowance(address, key):
+    assert allowance_key(address) == key
 
 
 @pytest.mark.parametrize(

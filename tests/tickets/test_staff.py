@@ -258,7 +258,7 @@ def test_batches_are_read_as_they_are_asked_for(user, session_id, now):
 
 def test_every_admin_page_of_ours_is_one_of_these():
     ours = [admin for model, admin in site._registry.items() if model._meta.app_label in ("tickets", "notifications")]
-    assert len(ours) == 5
+    assert len(ours) == 6
     assert all(isinstance(admin, StaffAdmin) for admin in ours)
     for admin in ours:
         assert not admin.show_full_result_count

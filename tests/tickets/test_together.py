@@ -330,7 +330,7 @@ async def test_a_token_is_good_until_its_end_any_number_of_times(redeemer, token
     (end,) = {grant.expires_at for grant in found}
     assert timedelta(minutes=14) < timedelta(seconds=end - time.time()) <= timedelta(minutes=15)
     lines = audited("token_accepted")
-    expected = {"event": "token_accepted", "ok": True, "user": user.pk, "address": HOME}
+    expected = {"act": "token_accepted", "ok": True, "user": user.pk, "address": HOME}
     assert lines == [expected | {"session": str(found[0].session_id)}] * 6
 
 
@@ -369,7 +369,11 @@ async def test_a_token_that_grants_nothing_is_audited_and_never_itself(
 
     shown = await in_thread(make)
     assert type(await verified(redeemer, shown)) is error
-    assert audited("token_accepted") == [{"event": "token_accepted", "ok": False, "why": why, "address": HOME}]
+    (line,) = audited("token_accepted")
+    whose = {name: line.pop(name) for name in ("user", "session") if name in line}
+    assert line == {"act": "token_accepted", "ok": False, "why": why, "address": HOME}
+    assert whose.get("user", user.pk) == user.pk
+    assert ("session" in whose) == (error is SessionEnded)
     assert not any(part in caplog.text for part in shown.split("."))
 
 

@@ -180,12 +180,13 @@ async def test_room_for_sockets_without_a_credential(hub, settings):
         "UNAUTHENTICATED_PER_ADDRESS": 2,
         "UNAUTHENTICATED_PER_PROCESS": 3,
     }
-    hub.arrived("a"), hub.arrived("a")
-    assert (hub.admits("a"), hub.admits("b")) == (False, True)
-    hub.arrived("b")
-    assert not hub.admits("c")
-    hub.known("a")
-    assert (hub.admits("a"), hub.admits("c")) == (True, True)
+    a, also_a, b, c = "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "192.0.2.1"  # who has one address has a /64
+    hub.arrived(a), hub.arrived(also_a)
+    assert (hub.admits(a), hub.admits(also_a), hub.admits(b)) == (False, False, True)
+    hub.arrived(b)
+    assert not hub.admits(c)
+    hub.known(also_a)
+    assert (hub.admits(a), hub.admits(c)) == (True, True)
 
 
 async def test_a_full_process(hub, settings):

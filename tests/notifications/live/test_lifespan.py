@@ -4,6 +4,8 @@ from asgiref.testing import ApplicationCommunicator
 from notifications.live.hub import Hub
 from project.asgi import application
 
+pytestmark = pytest.mark.django_db  # at its end a process writes what was audited
+
 
 @pytest.fixture
 def server():

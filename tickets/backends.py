@@ -1,0 +1,71 @@
+"""Names and passwords: Django's own check, wherever on the site it is asked, but no more often than is sane."""
+
+import unicodedata
+from hashlib import sha256
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.backends import ModelBackend
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.utils import timezone
+
+from tickets import audit
+from tickets.admission import caller_of
+from tickets.allowance import spend
+from tickets.conf import conf
+from tickets.grants import RateLimited
+from tickets.network import allowance_key
+from tickets.threads import in_thread
+
+
+class PasswordBackend(ModelBackend):
+    """
+    `ModelBackend` with an allowance for each name and each address (`TICKETS["SIGN_IN_PER_MINUTE_…"]`), exact across
+    processes: for `/api/token/`, the sign-in page and the admin's alike, and whatever else calls `authenticate()`.
+
+    Beyond it no password is looked at, and `too_often(request)` says for how long. Every attempt is audited.
+    """
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
+    ) -> Any:
+        username = kwargs.get(get_user_model().USERNAME_FIELD) if username is None else username
+        if username is None or password is None:
+            return None  # asked for by something else than a name and a password
+        address = caller_of(request).address if request else None
+        name = _digest(username)
+        who = {"name": name, "address": address}
+        try:
+            if request:
+                _spend("address", allowance_key(address), conf.SIGN_IN_PER_MINUTE_ADDRESS)
+            _spend("name", name, conf.SIGN_IN_PER_MINUTE_NAME)
+        except RateLimited as refused:
+            audit.record(audit.SIGNED_IN, ok=False, why="rate_limited", **who)
+            if request:
+                request.usher_too_often = refused  # type: ignore[attr-defined]
+            raise PermissionDenied from refused  # for Django: ask no other backend
+        user = super().authenticate(request, username=username, password=password)
+        if user is None:
+            audit.record(audit.SIGNED_IN, ok=False, why="invalid_credentials", **who)
+        else:
+            audit.record(audit.SIGNED_IN, user=user.pk, address=address)
+        return user
+
+    async def aauthenticate(self, request: HttpRequest | None, *args: Any, **kwargs: Any) -> Any:
+        return await in_thread(self.authenticate, request, *args, **kwargs)
+
+
+def too_often(request: HttpRequest) -> RateLimited | None:
+    """What kept this request from signing in, if that was it."""
+    return getattr(request, "usher_too_often", None)
+
+
+def _spend(kind: str, who: str, per_minute: int) -> None:
+    spend(f"sign-in.{kind}:{who}", per_minute=per_minute, burst=per_minute, now=timezone.now())
+
+
+def _digest(username: str) -> str:
+    # People type passwords into the field for the name; neither the audit log nor the table of allowances shall know
+    # them. And one name has one allowance, however it is spelled.
+    return sha256(unicodedata.normalize("NFKC", username).casefold().encode()).hexdigest()
