@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
+from tickets import allowance
 from tickets.allowance import spend
 from tickets.grants import RateLimited
 from tickets.models import Allowance
@@ -62,6 +63,29 @@ def test_one_statement_once_the_row_is_there(now, django_assert_num_queries):
     spend("k", per_minute=60, burst=30, now=now)
     with django_assert_num_queries(1):
         spend("k", per_minute=60, burst=30, now=now)
+
+
+@pytest.mark.parametrize("moment", [1, 2], ids=["before it is looked for", "before it is made"])
+def test_a_row_that_somebody_else_makes_meanwhile_keeps_nobody_out(now, monkeypatch, moment):
+    advance, calls = allowance._advance, []
+
+    def advance_and_be_overtaken(key, *rest):
+        done = advance(key, *rest)
+        calls.append(key)
+        if len(calls) == moment:
+            Allowance.objects.bulk_create([Allowance(key=key, tat=0)], ignore_conflicts=True)
+        return done
+
+    monkeypatch.setattr(allowance, "_advance", advance_and_be_overtaken)
+    spend("k", per_minute=60, burst=30, now=now)
+    assert len(calls) == 2
+
+
+def test_who_never_sees_the_row_is_refused_in_the_end(now, monkeypatch):
+    monkeypatch.setattr(allowance, "_advance", lambda *_: False)
+    with pytest.raises(RateLimited) as refused:
+        spend("k", per_minute=60, burst=30, now=now)
+    assert refused.value.retry_after == 1
 
 
 @pytest.mark.django_db(transaction=True)
