@@ -13,7 +13,8 @@ Rules of this file:
 * An announcement is only speed: one that is too new, comes too early or finds the window full leaves nothing behind
   but a higher `head`, and the log is read from the cursor on.
 * Nothing private is said unless the phase is OPEN and no check of the session is under way. A fence newer than the one
-  the session was last checked under starts such a check, whatever carried it.
+  the session was last checked under starts such a check, whatever carried it; so does the moment at which the session
+  is to end, where the end of a grant is ignored.
 * Once CLOSED, every call returns no steps.
 """
 
@@ -178,6 +179,7 @@ class Connection:
         "_redeeming",
         "_refused",
         "_retry_at",
+        "_session_end",
         "_since",
         "_small_acks",
         "_stalled_since",
@@ -213,6 +215,7 @@ class Connection:
         self._end = now + limits.lifetime_seconds * (1 - LIFETIME_JITTER * jitter)
         self._authentication_deadline = now + limits.authentication_seconds
         self._grant_end = inf
+        self._session_end = inf  # as far as is known: it may have been prolonged
         self._deadline = inf  # of the re-authentication that is required
         self._attempts_left = limits.reauth_attempts
         self._next_attempt_at = 0.0
@@ -269,11 +272,11 @@ class Connection:
         self._redeeming = False
         if self._prover:
             self._prover.forget()
-            if self._token is not None:
+            # Not if a fence was met meanwhile: the end under it may be that of the token's session, whatever it is.
+            if self._token is not None and self._met_fence <= self._fence_at_redeem:
                 self._prover.believe(self._token, grant.expires_at)
         if self.grant is None:
-            self.grant = grant
-            self._grant_end = grant.expires_at
+            self._live_by(grant)
             steps.append(Open(grant))
         elif grant.user_id != self.grant.user_id:
             self._bye(steps, CloseCode.FORBIDDEN)
@@ -283,6 +286,11 @@ class Connection:
             self._reauthenticate(steps, grant, now)
         self._prove_next(steps)
         return steps
+
+    def _live_by(self, grant: Grant) -> None:
+        self.grant = grant
+        self._grant_end = grant.expires_at
+        self._session_end = grant.session_expires_at
 
     def refused(self, now: float) -> list[Step]:
         """The ticket or the token was not good; why is nobody's business but the audit log's."""
@@ -508,8 +516,7 @@ class Connection:
 
     def _proven(self, steps: list[Step], grant: Grant, now: float) -> None:
         if grant.expires_at > self._grant_end:
-            self.grant = grant
-            self._grant_end = grant.expires_at
+            self._live_by(grant)
             self._fence = self._fence_at_redeem  # as in `_reauthenticate`
             self._note_fence(steps, self._met_fence)
         self._settle(steps, now, was_good=True)
@@ -808,17 +815,19 @@ class Connection:
             self._session_ended(steps, session, now)
         else:
             self._grant_end = min(self._grant_end, session.expires_at)
+            self._session_end = session.expires_at
             self._outdated(steps, session, now)
         return steps
 
     def check_answered(self, session: SessionState, now: float) -> list[Step]:
         """The answer to `Check`: what was held back under the newer fence may go on, or never will."""
         self._checking = False
+        checked_under = self._checking_under  # the next one may begin at once
         steps = self.checked(session, now)
         if self.phase is Phase.CLOSED or self.grant is None:
             return steps
         if session.session_id == self.grant.session_id:
-            self._fence = max(self._fence, self._checking_under)
+            self._fence = max(self._fence, checked_under)
         self._note_fence(steps, self._met_fence)
         self._say_changes(steps)
         self._advance(steps, now)
@@ -844,9 +853,13 @@ class Connection:
         if self._met_fence > self._fence:
             if self._prover:
                 self._prover.forget()  # its session may be the one that has ended
-            self._checking = True
-            self._checking_under = self._met_fence
-            steps.append(Check(self.grant.session_id))
+            self._check(steps, self.grant)
+
+    def _check(self, steps: list[Step], grant: Grant) -> None:
+        """Nothing private until the session was read again."""
+        self._checking = True
+        self._checking_under = self._met_fence
+        steps.append(Check(grant.session_id))
 
     def _session_ended(self, steps: list[Step], session: SessionState, now: float) -> None:
         # A session that merely ran out is an expiry: the same person may sign in again and go on where they were.
@@ -872,6 +885,8 @@ class Connection:
             self._bye(steps, CloseCode.SESSION_EXPIRED)
         elif policy == "reauth":
             self._hold(steps, now, "session_expired")
+        elif now >= self._session_end and not self._checking and self.grant is not None:
+            self._check(steps, self.grant)  # to see that it was prolonged, or is over
 
     def _hold(self, steps: list[Step], now: float, reason: ReauthReason) -> None:
         """Nothing private any more until the client proves anew who it is."""
@@ -902,11 +917,10 @@ class Connection:
             self._present(steps, command.ticket, command.token, frozenset({Purpose.CONNECT, Purpose.REAUTH}))
 
     def _reauthenticate(self, steps: list[Step], grant: Grant, now: float) -> None:
-        self.grant = grant
+        self._live_by(grant)
         # All that is known of a session just redeemed: it was alive under the fence met before the ticket was sent
         # off. Any newer one may be this session's end, even if the session before it has been read since.
         self._fence = self._fence_at_redeem
-        self._grant_end = grant.expires_at
         self._deadline = inf
         self._attempts_left = self.limits.reauth_attempts
         self.phase = Phase.OPEN
@@ -949,7 +963,9 @@ class Connection:
     def wake_at(self) -> float:
         """When `woken` must be called at the latest; infinity for never."""
         if self.phase is Phase.OPEN:
-            at = inf if self.limits.on_expiry == "ignore" else self._grant_end
+            at = self._grant_end
+            if self.limits.on_expiry == "ignore":
+                at = inf if self._checking else self._session_end
             if self._stalled_since < inf:
                 at = min(at, self._stalled_since + self.limits.ack_stall_seconds)
             if self._end < at:
