@@ -14,7 +14,7 @@ from django.utils import timezone
 from tickets import audit
 from tickets.conf import conf
 from tickets.grants import NOWHERE, EndReason, SessionState, SignedInFrom
-from tickets.models import LoginSession
+from tickets.models import LoginSession, Ticket
 from tickets.rows import any_of, quoted, reader
 from tickets.signals import session_ended
 
@@ -127,6 +127,18 @@ def end_sessions(
         audit.record_many(audit.SESSION_ENDED, ({"user": user, "session": pk, **said} for pk, user in rows))
         transaction.on_commit(functools.partial(_announce_end, people, reason), robust=True)
     return len(rows)
+
+
+def keep_out(session_ids: Collection[UUID], *, now: datetime | None = None) -> None:
+    """What these login sessions were given before now opens no socket any more: who was disconnected has to ask anew.
+    The sessions stand, and so does whatever is connected."""
+    now = now or timezone.now()
+    with transaction.atomic():
+        # In the order in which everybody locks them.
+        sessions = LoginSession.objects.filter(pk__in=session_ids)
+        locked = list(sessions.select_for_update().order_by("pk").values_list("pk", flat=True))
+        LoginSession.objects.filter(pk__in=locked).update(sockets_from=now)
+        Ticket.objects.filter(session_id__in=locked, redeemed_at=None, revoked_at=None).update(revoked_at=now)
 
 
 def _announce_end(people: dict[int | str, list[UUID]], reason: EndReason) -> None:

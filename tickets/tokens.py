@@ -114,6 +114,8 @@ def grant_for_token(access: str, *, address: str | None = None, now: datetime | 
             raise TokenRefused from None
         if session.user_id != identified.user.pk:  # the same name for another person: somebody else's session
             raise TokenRefused from None
+    if session.sockets_from is not None and made_at < session.sockets_from.timestamp():
+        raise TokenRefused("token_expired")
     return Grant(
         user_id=plain_id(session.user_id),
         username=session.user.get_username(),

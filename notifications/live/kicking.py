@@ -15,6 +15,8 @@ from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
+from tickets.api import keep_out
+
 from .. import fanout
 from ..conf import conf
 from ..models import Connection
@@ -34,12 +36,15 @@ def live(*, now: datetime) -> QuerySet[Connection]:
 
 def disconnect(names: Collection[str], *, now: datetime | None = None) -> list[Named]:
     """
-    Close just these connections, some hundreds at once, with 4500; their login sessions live on.
+    Close just these connections, some hundreds at once, with 4500; their login sessions live on, but open no socket
+    with a ticket or a token that they had before.
 
     Returns those that were on the list and not disconnected before.
     """
     now = now or timezone.now()
-    return _kick(live(now=now).filter(pk__in=names), 4500, now)
+    found = live(now=now).filter(pk__in=names)
+    keep_out(list(found.filter(kicked_at=None).values_list("session_id", flat=True)), now=now)
+    return _kick(found, 4500, now)
 
 
 def make_place(user_ids: Collection[Any], *, now: datetime | None = None) -> list[Named]:

@@ -4,22 +4,25 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from notifications.live.kicking import disconnect, live, make_place, unheard
 from notifications.models import Connection
 from notifications.wire.doorbell import stream_of
+from tickets import api as tickets
+from tickets.tokens import grant_for_token, rotate, sign_in
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
-def listed(user, name, *, age=0, server="one", lease=60, **fields):
+def listed(user, name, *, age=0, server="one", lease=60, session_id=None, **fields):
     """A connection that opened so many seconds ago."""
     return Connection.objects.create(
         name=name,
         user=user,
-        session_id=uuid4(),
+        session_id=session_id or uuid4(),
         server=server,
         protocol="usher.v1",
         opened_at=NOW - timedelta(seconds=age),
@@ -47,6 +50,23 @@ def test_disconnecting_marks_and_tells(people, told):
     assert kicks(told) == [(stream_of(ann.pk), ["a1", "a2"], 4500), (stream_of(ben.pk), ["b1"], 4500)]
     assert marked() == {"a1": 4500, "a2": 4500, "b1": 4500}
     assert disconnect(["a1"], now=NOW) == [], "once"
+
+
+def test_what_its_session_had_before_opens_no_other(ann, told):
+    """A ticket that was fetched in advance, a token that is good for a while."""
+    pair = sign_in(ann)
+    session = ann.login_sessions.get()
+    ticket = tickets.issue(user=ann, session_id=session.pk).ticket
+    listed(ann, "c1", session_id=session.pk)
+    listed(ann, "c2", session_id=tickets.open_session(ann, method="test"))
+    disconnect(["c1"], now=timezone.now())
+    with pytest.raises(tickets.TicketRefused):
+        tickets.redeem(ticket, address=None)
+    with pytest.raises(tickets.TokenRefused) as refused:
+        grant_for_token(pair.access)
+    assert refused.value.code == "token_expired", "the refresh token brings another"
+    assert grant_for_token(rotate(pair.refresh).access).session_id == session.pk
+    assert tickets.redeem(tickets.issue(user=ann, session_id=session.pk).ticket, address=None)
 
 
 def test_what_is_not_live_is_not_disconnected(ann, told):
