@@ -12,7 +12,7 @@ http = get_asgi_application()
 from notifications.live.lifespan import lifespan  # noqa: E402
 from notifications.live.routing import websocket_urlpatterns  # noqa: E402
 from project import collecting, daphne_sockets, uvicorn_sockets  # noqa: E402
-from tickets.api import Door  # noqa: E402
+from tickets.api import Door, TrustedScheme  # noqa: E402
 from tickets.concurrency import Concurrency  # noqa: E402
 
 daphne_sockets.install()
@@ -22,7 +22,7 @@ uvicorn_sockets.install()
 # log.
 application = ProtocolTypeRouter(
     {
-        "http": Concurrency(http, unbounded=("/healthz", "/readyz"), prompt="/api/"),
+        "http": TrustedScheme(Concurrency(http, unbounded=("/healthz", "/readyz"), prompt="/api/")),
         "websocket": Door(URLRouter(websocket_urlpatterns)),
         "lifespan": lifespan,
     }

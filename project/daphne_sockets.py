@@ -1,7 +1,8 @@
-"""What is mended and made cheaper in daphne's sockets (4.2.3), where no application can.
+"""What is mended and made cheaper in daphne (4.2.3), where no application can.
 
-In the handshake it decodes `Sec-WebSocket-Protocol` as ASCII without asking, so that any stranger causes a 500 and a
-traceback; and it believes a header `Daphne-Root-Path` from anybody, percent-decodes it and prefixes the path with it.
+It believes a header `Daphne-Root-Path` from anybody, percent-decodes it and prefixes paths and links with it: strangers
+could have others sent to a site of theirs, or cause a 500. And in the handshake of a socket it decodes
+`Sec-WebSocket-Protocol` as ASCII without asking, so that any stranger causes a 500 and a traceback.
 
 Afterwards it answers every ping, however many answers are waiting to be read: what a peer that does not read sends in
 pings, the process would keep. RFC 6455 (5.5.3) lets a pong stand for all pings before it.
@@ -14,17 +15,24 @@ import functools
 from typing import Any
 
 from autobahn.websocket.types import ConnectionDeny
-from daphne import server, ws_protocol
+from daphne import http_protocol, server, ws_protocol
 
 from notifications.live import extension
 from project.frames import text_frame
+
+
+class StrictRequest(http_protocol.WebRequest):
+    """daphne's request, HTTP's and a handshake's alike, without what only a server of one's own should say."""
+
+    def process(self) -> Any:
+        self.requestHeaders.removeHeader(b"Daphne-Root-Path")
+        return super().process()
 
 
 class StrictProtocol(ws_protocol.WebSocketProtocol):
     """daphne's protocol, which refuses what it would trip over."""
 
     def onConnect(self, request: Any) -> Any:  # noqa: N802 (Autobahn's name)
-        request.headers.pop("daphne-root-path", None)
         if not request.headers.get("sec-websocket-protocol", "").isascii():
             raise ConnectionDeny(400, "Sec-WebSocket-Protocol is not ASCII")
         return super().onConnect(request)
@@ -53,4 +61,5 @@ def install() -> None:
         return create_application(self, protocol, scope)
 
     server.Server.create_application = create_and_offer
+    http_protocol.WebRequest = StrictRequest
     ws_protocol.WebSocketFactory.protocol = StrictProtocol

@@ -193,7 +193,7 @@ class AuditEventAdmin(StaffAdmin):
         *("moment", "act", "result", "level", "event", "person", "asked_for_by"),
         *("session", "ticket", "address", "why", "details"),
     )
-    list_display = ("moment", "act", "result", "person", "asked_for_by", "address", "why", "event")
+    list_display = ("moment", "what", "result", "person", "asked_for_by", "address", "reason")
     list_filter = (AuditedResult, AuditedWhen, AuditedAct)
     list_select_related = ()
     raw_id_fields = ()
@@ -224,7 +224,16 @@ class AuditEventAdmin(StaffAdmin):
 
     @admin.display(description="at", ordering="at")
     def moment(self, row: AuditEvent) -> str:
-        return f"{timezone.localtime(row.at):%Y-%m-%d %H:%M:%S}"
+        text = f"{timezone.localtime(row.at):%Y-%m-%d %H:%M:%S}"
+        return text.replace("-", "\N{NON-BREAKING HYPHEN}").replace(" ", "\N{NO-BREAK SPACE}")
+
+    @admin.display(description="act", ordering="act")
+    def what(self, row: AuditEvent) -> str:
+        return row.act.replace("_", " ")
+
+    @admin.display(description="why", ordering="why")
+    def reason(self, row: AuditEvent) -> str:
+        return (row.why or str(row.details.get("reason", ""))).replace("_", " ")
 
     @admin.display
     def result(self, row: AuditEvent) -> str:

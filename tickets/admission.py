@@ -84,6 +84,20 @@ class Door:
         return await self.app(scope, receive, send)
 
 
+class TrustedScheme:
+    """ASGI middleware around an HTTP application: by which scheme the caller came, as far as trusted proxies tell.
+
+    Django's own SECURE_PROXY_SSL_HEADER would believe whoever sends that header.
+    """
+
+    def __init__(self, app: Callable[..., Awaitable[Any]]) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> Any:
+        scope["scheme"] = "https" if _caller_of_scope(scope).secure else "http"
+        return await self.app(scope, receive, send)
+
+
 def caller_of(request: HttpRequest) -> network.Caller:
     """The caller of a REST request, found by the same walk as that of a socket."""
     meta = request.META

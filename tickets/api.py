@@ -13,7 +13,16 @@ from typing import Any, ParamSpec, TypeVar
 from django.db import Error as DatabaseError
 
 from tickets.accounts import end_all
-from tickets.admission import SCOPE_KEY, Admission, Door, admit, frame_credentials, kept_network, socket_url
+from tickets.admission import (
+    SCOPE_KEY,
+    Admission,
+    Door,
+    TrustedScheme,
+    admit,
+    frame_credentials,
+    kept_network,
+    socket_url,
+)
 from tickets.audit import Act as AuditAct
 from tickets.audit import record as audit
 from tickets.conf import conf, once
@@ -68,6 +77,7 @@ __all__ = [
     "SessionState",
     "TicketRefused",
     "TokenRefused",
+    "TrustedScheme",
     "Unavailable",
     "acheck_sessions",
     "admit",

@@ -45,7 +45,7 @@ def open_session(
         refresh_jti=refresh_jti,
         password_digest=digest_of(user.password),
     )
-    audit.record(audit.SESSION_OPENED, user=user.pk, session=session.pk, method=method)
+    audit.record(audit.SESSION_OPENED, user=user.pk, session=session.pk, method=method, address=origin.network or None)
     return session.pk
 
 
@@ -66,7 +66,9 @@ def open_once(
     columns |= {"device": origin.device, "network": origin.network, "password_digest": digest_of(user.password)}
     session, opened = LoginSession.objects.get_or_create(pk=session_id, defaults=columns)
     if opened:
-        audit.record(audit.SESSION_OPENED, user=user.pk, session=session_id, method=method)
+        audit.record(
+            audit.SESSION_OPENED, user=user.pk, session=session_id, method=method, address=origin.network or None
+        )
     return session.expires_at
 
 

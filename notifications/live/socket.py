@@ -23,6 +23,7 @@ from typing import Any, Final, TypeVar
 from uuid import UUID, uuid4
 
 from tickets.api import (
+    AuditAct,
     Grant,
     SessionEnded,
     SessionState,
@@ -30,6 +31,7 @@ from tickets.api import (
     TokenRefused,
     Unavailable,
     acheck_sessions,
+    audit,
     frame_credentials,
     once,
 )
@@ -47,6 +49,9 @@ from .reading import DATABASE_SECONDS, answer
 from .steps import Check, Close, Load, Mark, Open, Redeem, Send, Step, Verify
 
 logger = logging.getLogger("notifications.socket")
+
+SWAPPED = AuditAct("user_swapped", "", "authz_fail", ("by", "connection"), by_sockets=True)
+"""A socket was to go on by somebody else's credential."""
 
 T = TypeVar("T")
 AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
@@ -229,6 +234,9 @@ class Socket:
         else:
             if self.connection.grant is None:  # only the first one opens anything
                 self._found = found
+            elif grant.user_id != self.user_id:
+                whose = {"by": grant.user_id, "user": self.user_id, "connection": self.connection.name}
+                audit(SWAPPED, ok=False, session=grant.session_id, address=self._address, **whose)
             self._authenticated()
             self.tell(Connection.redeemed, grant)
             if self.connection.phase is Phase.OPEN:  # re-authenticated, perhaps by another session

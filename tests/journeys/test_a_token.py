@@ -1,5 +1,6 @@
 """The trips of a program that shows its access token instead of a ticket."""
 
+import asyncio
 import base64
 import json
 import time
@@ -123,3 +124,34 @@ async def test_a_token_in_each_message(make_site):
         await socket.send({"type": "state", "state": "read", "through": 1, "token": await alice.token()})
         await socket.expect("bye", code=4507)
     assert (await demo.get("/api/notifications/")).json()["unread"] == 1
+    assert '"act": "user_swapped"' in site.server.log()
+
+
+@EACH_KIND_ONCE
+async def test_fifty_tabs_that_refresh_at_once_and_one_that_comes_too_late(make_site):
+    site = make_site(TICKETS_REFRESH_GRACE="3")
+    servers = [site.server, site.add_server()] if site.stack.kind == "scaled" else [site.server]
+    demo = site.person("demo")
+    async with demo.connect(**bearer(await demo.token())) as socket:
+        await socket.expect("welcome")
+        old = demo.refresh_token
+        tabs = [demo.at(servers[number % len(servers)]) for number in range(50)]
+        answers = await asyncio.gather(*(tab.post("/api/token/refresh/", {"refresh": old}, bearer="") for tab in tabs))
+        spent = time.monotonic()
+        (pair,) = [answer.json() for answer in answers if answer.status_code == 200]
+        raced = [answer.json()["code"] for answer in answers if answer.status_code == 409]
+        assert raced == ["refresh_raced"] * 49
+        # The session lives, and so does what the one was given.
+        site.stack.manage("notify", "demo", "--title", "still here")
+        await socket.expect("notification", title="still here")
+        answer = await demo.post("/api/token/refresh/", {"refresh": pair["refresh"]}, bearer="")
+        assert answer.status_code == 200
+        newest = answer.json()
+
+        # Long after, somebody has a token that was spent: it was stolen, or the one after it was.
+        await asyncio.sleep(max(0, 3.2 - (time.monotonic() - spent)))
+        for token in (old, newest["refresh"]):
+            assert (await demo.post("/api/token/refresh/", {"refresh": token}, bearer="")).status_code == 401
+        await socket.expect("bye", code=4503, reconnect=False, need="login")
+        assert (await demo.post("/api/tickets/", bearer=newest["access"])).status_code == 401
+    assert '"authn_token_reuse:' in site.server.log()

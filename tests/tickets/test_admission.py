@@ -3,7 +3,16 @@ from django.test import RequestFactory, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickets.admission import SCOPE_KEY, Door, admit, caller_of, frame_credentials, kept_network, signed_in_from
+from tickets.admission import (
+    SCOPE_KEY,
+    Door,
+    TrustedScheme,
+    admit,
+    caller_of,
+    frame_credentials,
+    kept_network,
+    signed_in_from,
+)
 from tickets.grants import SignedInFrom
 
 T = "A" * 43
@@ -352,3 +361,29 @@ def test_of_the_address_no_more_is_kept_than_elsewhere(ours, network):
     request = RequestFactory().get("/", REMOTE_ADDR="203.0.113.7", headers={"x-forwarded-for": "198.51.100.9"})
     with override_settings(TICKETS=ours):
         assert signed_in_from(request).network == network
+
+
+@pytest.mark.parametrize("own", ["http", "https", None])
+@pytest.mark.parametrize(
+    ("peer", "told", "scheme"),
+    [
+        ("10.0.0.1", ["https"], "https"),
+        ("10.0.0.1", ["http"], "http"),
+        ("10.0.0.1", ["http, https"], "https"),  # the nearest proxy's word is the last one
+        ("10.0.0.1", ["https", "http"], "http"),
+        ("10.0.0.1", [], None),
+        ("192.0.2.7", ["https"], None),  # who is no proxy of ours tells nothing
+        ("192.0.2.7", ["http"], None),
+    ],
+)
+@override_settings(TICKETS={"TRUSTED_PROXIES": ["10.0.0.1"]})
+async def test_a_request_is_secure_as_far_as_trusted_proxies_tell(own, peer, told, scheme):
+    seen = []
+
+    async def app(scope, _receive, _send):
+        seen.append(scope["scheme"])
+
+    headers = [(b"x-forwarded-proto", value.encode()) for value in told]
+    scope = scope_with(client=(peer, 4711), headers=headers) | {"type": "http"}
+    await TrustedScheme(app)(scope | ({"scheme": own} if own else {}), None, None)
+    assert seen == [scheme or own or "http"]
