@@ -75,10 +75,11 @@ async def watched(site: Ground, server: Server, sockets: int) -> tuple[Counter[s
 
 
 def check_same(one: Counter[str], many: Counter[str]) -> None:
-    """As often for many as for one, give or take an interval that the watching cut in two."""
+    """As often for many as for one, give or take some intervals: the watching cut one in two, and a slow machine has
+    some left of the opening. What grows with the sockets grows by hundreds."""
     # Which of the database threads does a job, and so whether its connection comes fresh from the pool, is chance.
     kinds = (one | many).keys() - {POOL}
-    grown = {what: (one[what], many[what]) for what in kinds if many[what] > one[what] + 2}
+    grown = {what: (one[what], many[what]) for what in kinds if many[what] > one[what] + 5}
     assert not grown, f"asked more often for {MANY} than for one: {grown}"
 
 

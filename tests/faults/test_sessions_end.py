@@ -156,7 +156,7 @@ async def test_a_grant_that_runs_out_stops_delivery(ground):
     [("without_fence", "heard what was said after"), ("deaf_to_ends", "were not told")],
 )
 async def test_without_it_does_not_pass(ground, naive, complaint):
-    site = ground()
+    site = ground(NOTIFICATIONS_SWEEP_SECONDS="120")  # which would find them, sooner or later
     await serve(site, naive=naive)
     acts = [act for act in CODES if act not in UNSEEN and act != "deletion"]
     everyone = await ended(site, site.people(24), acts, TOLD_WITHIN + 1)

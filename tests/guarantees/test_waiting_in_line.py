@@ -24,7 +24,8 @@ EACH = 4
 THREADS = 40
 """What a process may have: 4 for requests, 4 for the database, the pool's, the server's; and those just ending."""
 
-ANSWERED_WITHIN = 5.0
+ANSWERED_WITHIN = 15.0
+"""Seconds; 4 are promised to whoever is inside, and nobody at all would be answered while the database hangs."""
 
 
 # A thousand at once -----------------------------------------------------------------------------------------------
@@ -134,7 +135,7 @@ async def probe(server: Server, path: str) -> tuple[int, bool]:
     start = time.monotonic()
     async with httpx.AsyncClient(base_url=server.http, timeout=10, trust_env=False) as http:
         status = (await http.get(path)).status_code
-    return status, time.monotonic() - start < 3
+    return status, time.monotonic() - start < 8
 
 
 async def test_a_database_that_hangs_is_not_waited_for(fragile, own_postgres):

@@ -24,6 +24,12 @@ def on(settings):
     channel_layers.backends.clear()
 
 
+@pytest.fixture
+def patient(monkeypatch):
+    """A machine with much else to do may not answer within the moment that publishers wait."""
+    monkeypatch.setattr(fanout, "PATIENCE", 10.0)
+
+
 ANNOUNCEMENT = Announcement("e", 0, note(1))
 
 
@@ -42,7 +48,7 @@ def test_a_hub_that_stopped_listening_is_not_told():
     assert heard == []
 
 
-async def test_other_processes_hear_it_as_if_by_group_send(on, valkey):
+async def test_other_processes_hear_it_as_if_by_group_send(on, valkey, patient):
     on(valkey.url)
     heard = Heard()
     async with listening(heard, "usher.u.7"):
@@ -90,7 +96,7 @@ def test_other_words_are_other_messages(told):
     assert told[1].title == "b"
 
 
-async def test_many_are_told_through_the_group_of_all_hubs(on, valkey):
+async def test_many_are_told_through_the_group_of_all_hubs(on, valkey, patient):
     on(valkey.url)
     heard = Heard()
     async with listening(heard, HUBS, "usher.u.1"):
