@@ -46,6 +46,9 @@ import { Alarm, backOff } from "./timing.js";
  * @property {(context: { reason: "connect" | "reauth", attempt: number }) => Promise<Ticket>} getTicket Called for
  *   every attempt. Throws `UnauthorizedError` if the person must sign in. Whatever else it throws is a failed attempt;
  *   a number `retryAfterMs` of it is how long to wait at least.
+ * @property {number | string | null} [user] Whose connection it is to be, by their key. Where another person has signed
+ *   in meanwhile, tickets are theirs: then it ends in `unauthorized`, with the reason `another_person`, and nothing of
+ *   theirs is told. Without it nobody is expected.
  * @property {Position | null} [position] Where to resume; without it the first connection starts with what is new.
  * @property {new (url: string, protocols: string[]) => Socket} [WebSocket]
  * @property {Clock["setTimeout"]} [setTimeout]
@@ -113,6 +116,7 @@ export { UnauthorizedError };
 
 export class UsherClient {
   #getTicket;
+  #user;
   #WebSocket;
   #clock;
   #online = true;
@@ -146,6 +150,7 @@ export class UsherClient {
   /** @param {Options} options */
   constructor(options) {
     this.#getTicket = options.getTicket;
+    this.#user = options.user ?? null;
     this.#WebSocket = options.WebSocket ?? globalWebSocket();
     this.#clock = clockOf(options);
     this.#alarm = new Alarm(this.#clock);
@@ -386,6 +391,10 @@ export class UsherClient {
 
   /** @param {Welcome} frame */
   #welcomed(frame) {
+    if (this.#user !== null && String(frame.user.id) !== String(this.#user)) {
+      this.#stop({ state: "unauthorized", reason: "another_person", need: "login" });
+      return;
+    }
     this.#alarm.clear();
     this.#refusals = 0;
     this.#welcomedAt = this.#clock.now();

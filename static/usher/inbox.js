@@ -66,6 +66,7 @@ class Inbox {
     this.quiet = undefined;
     this.refreshing = Promise.resolve();
     this.client = new UsherClient({
+      user: this.main.dataset.user ?? null,
       position: { epoch: this.main.dataset.epoch ?? "", seq: Number(this.main.dataset.head) },
       getTicket: ({ reason }) => post(this.main.dataset.tickets ?? "", { purpose: reason }),
     });
@@ -149,6 +150,7 @@ class Inbox {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (!answer.ok || answer.redirected) return; // signed out: the status line says so already
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (one("main", page).dataset.user !== this.main.dataset.user) return location.reload(); // whoever is here now
     for (const id of ["list", "empty", "unread"]) one(`#${id}`).replaceWith(one(`#${id}`, page));
     one("[data-mark-all]").replaceWith(one("[data-mark-all]", page));
     one(".pages").replaceWith(one(".pages", page));
@@ -302,7 +304,8 @@ class Inbox {
     status.dataset.state = change.state;
     one("[data-words]").textContent = WORDS[/** @type {keyof typeof WORDS} */ (change.state)] ?? change.state;
     one("[data-retry]").hidden = change.state !== "waiting";
-    if (change.state === "unauthorized") this.say();
+    if (change.reason === "another_person") location.reload(); // what is on this page is not theirs to see
+    else if (change.state === "unauthorized") this.say();
     if (change.state === "closed" && change.code === 4504) this.say("This inbox is open in too many places.");
   }
 

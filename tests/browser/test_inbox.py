@@ -191,6 +191,25 @@ async def test_the_session_ends_and_the_page_stays(site, profile):
         await expect(page.locator("#notice")).to_be_hidden()
 
 
+async def test_whoever_signs_in_next_sees_nothing_of_whoever_was_there(site, profile):
+    first, second = site.newcomer(), site.newcomer()
+    await tell(site, first.username, title="for the first")
+    await tell(site, second.username, title="for the second")
+    async with profile(site.server.http) as browser:
+        browser.expected = LOST
+        left_open = await browser.sign_in(first.username, site.stack.password_of(first.username))
+        await live(left_open)
+        elsewhere = await browser.page()
+        await elsewhere.get_by_role("button", name="Sign out").click()
+        await fill_in(elsewhere, second.username, site.stack.password_of(second.username))
+        await live(elsewhere)
+        await expect(left_open.locator("#notice")).to_contain_text("Your session has ended")
+        await left_open.get_by_role("button", name="Go on").click()
+        await expect(titles(left_open)).to_have_text(["for the second"])
+        await expect(left_open.locator("[data-username]")).to_have_text(second.username)
+        await live(left_open)
+
+
 async def test_signing_out_closes_the_socket(site, profile):
     person = site.newcomer()
     async with profile(site.server.http) as browser:

@@ -346,3 +346,27 @@ describe("a socket of the past", () => {
     assert.equal(typeof socket.onerror, "function");
   });
 });
+
+describe("whose connection it is", () => {
+  for (const user of [1, "1"]) {
+    test(`its own person's, by ${JSON.stringify(user)}`, async () => {
+      const stage = new Stage({ user });
+      await stage.connected({ user: { id: 1, username: "demo" } });
+      assert.equal(stage.client.state, "connected");
+    });
+  }
+
+  test("nobody else's: somebody signed in meanwhile, and tickets are theirs", async () => {
+    const stage = new Stage({ user: 1 });
+    await stage.connected();
+    stage.socket.hangUp();
+    await stage.clock.advance(1_000);
+    const theirs = stage.welcome({ user: { id: 2, username: "other" } });
+    stage.notify(11);
+    assert.equal(theirs.closedWith, 1000);
+    assert.deepEqual(stage.last("state"), { state: "unauthorized", reason: "another_person", need: "login" });
+    assert.deepEqual([stage.of("welcome").length, stage.of("notification").length], [1, 0]);
+    await stage.clock.advance(3_600_000);
+    assert.equal(stage.sockets.length, 2, "only renew() tries again");
+  });
+});
