@@ -7,7 +7,8 @@
  * @module
  */
 
-import { UnauthorizedError, UsherClient } from "./client.js";
+import { UnauthorizedError } from "./client.js";
+import { SharedConnection } from "./shared.js";
 
 const TOASTS = 3;
 const TOAST_MS = 8_000;
@@ -65,8 +66,8 @@ class Inbox {
     /** @type {number | undefined} */
     this.quiet = undefined;
     this.refreshing = Promise.resolve();
-    this.client = new UsherClient({
-      user: this.main.dataset.user ?? null,
+    this.client = new SharedConnection({
+      user: this.main.dataset.user ?? "",
       position: { epoch: this.main.dataset.epoch ?? "", seq: Number(this.main.dataset.head) },
       getTicket: ({ reason }) => post(this.main.dataset.tickets ?? "", { purpose: reason }),
     });
@@ -87,13 +88,13 @@ class Inbox {
     one("[data-retry]").addEventListener("click", () => this.client.retryNow());
     addEventListener("online", () => this.client.setOnline(true));
     addEventListener("offline", () => this.client.setOnline(false));
-    // A page that is kept for the back button must hold no socket; and may have missed much when it is shown again.
-    addEventListener("pagehide", () => this.client.close());
+    // A page that is kept for the back button or frozen must hold nothing; and may have missed much when it is back.
+    addEventListener("pagehide", () => this.client.leave());
+    document.addEventListener("freeze", () => this.client.leave());
     addEventListener("pageshow", (event) => event.persisted && this.again());
+    document.addEventListener("resume", () => this.again());
     document.addEventListener("visibilitychange", () => {
-      if (document.visibilityState !== "visible") return;
-      if (this.client.state === "unauthorized" || this.client.state === "closed") this.client.renew();
-      else this.client.retryNow();
+      if (document.visibilityState === "visible") this.client.lookedAt();
     });
     if (!navigator.onLine) this.client.setOnline(false);
     this.localTimes(document);
@@ -102,7 +103,7 @@ class Inbox {
 
   async again() {
     await this.refresh();
-    this.client.renew();
+    this.client.open();
   }
 
   // --- What is heard ---
@@ -172,7 +173,7 @@ class Inbox {
     const form = event.target;
     if (!(form instanceof HTMLFormElement)) return;
     if (form.matches("[data-sign-out]")) {
-      this.client.close();
+      this.client.signedOut();
       return;
     }
     const button = event.submitter;

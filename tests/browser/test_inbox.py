@@ -7,6 +7,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.support.client import Person
+from tests.support.processes import wait_until
 from tests.support.servers import Server
 
 from .conftest import Wire, fill_in
@@ -214,15 +215,37 @@ async def test_signing_out_closes_the_socket(site, profile):
     person = site.newcomer()
     async with profile(site.server.http) as browser:
         page = await browser.sign_in(person.username, site.stack.password_of(person.username))
-        closed = asyncio.Event()
-        await page.reload()
-        page.on("websocket", lambda socket: socket.on("close", lambda _: closed.set()))
-        await page.reload()
         await live(page)
-        closed.clear()
+        before = site.server.log_size()
         await page.get_by_role("button", name="Sign out").click()
-        async with asyncio.timeout(10):
-            await closed.wait()
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        await asyncio.to_thread(
+            wait_until, lambda: "close connection" in site.server.log_since(before), timeout=10, what="close"
+        )
+
+
+async def test_ten_tabs_have_one_socket_and_the_next_page_has_it_too(site, profile):
+    person = site.newcomer()
+    before = site.server.log_size()
+
+    def opened():
+        return site.server.log_since(before).count("open connection=")
+
+    async with profile(site.server.http) as browser:
+        pages = [await browser.sign_in(person.username, site.stack.password_of(person.username))]
+        pages += [await browser.page() for _ in range(9)]
+        for page in pages:
+            await live(page)
+        await tell(site, person.username, title="to all of you")
+        for page in pages:
+            await expect(titles(page)).to_have_text(["to all of you"])
+        for page in pages[1:]:
+            await page.close()
+        await pages[0].reload()
+        await live(pages[0])
+        await tell(site, person.username, title="and to the one that is left")
+        await expect(titles(pages[0])).to_have_text(["and to the one that is left", "to all of you"])
+        assert opened() == 1
 
 
 HOSTILE = [

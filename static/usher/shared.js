@@ -1,0 +1,226 @@
+/**
+ * A connection that all tabs of a person share, where the browser has shared workers; else one of this page's own. To
+ * the page it is the same: what a `UsherClient` has, this has, and `leave()` and `lookedAt()`.
+ *
+ *     const connection = new SharedConnection({ user: "7", position, getTicket });
+ *     connection.on("notification", show);
+ *     connection.open();
+ *
+ * @module
+ */
+
+import { UnauthorizedError, UsherClient } from "./client.js";
+
+/** @import { Events, Marking, Options, Position, StateChange, StateName } from "./client.js" */
+/** @import { FromPage, ToPage } from "./switchboard.js" */
+/** @import { State } from "./frames.js" */
+
+const ANSWER_MS = 12_000; // longer than the client in the worker waits for its server
+
+export class SharedConnection {
+  #options;
+  #shared;
+  /** @type {MessagePort | null} */
+  #port = null;
+  /** Where the worker could not be started: this page's own. @type {UsherClient | null} */
+  #own = null;
+  /** @type {{ [Name in keyof Events]?: Set<(detail: any) => void> }} */
+  #listeners = {};
+  /** @type {StateChange} */
+  #now = { state: "idle" };
+  /** @type {Position | null} */
+  #position;
+  /** @type {Map<number, { resolve: (frame: State) => void, reject: (error: Error) => void }>} */
+  #marks = new Map();
+  #ids = 0;
+  /** Lets go of the lock that tells the worker that this page lives. */
+  #release = () => {};
+
+  /** @param {Options & { user: string }} options @param {{ shared?: boolean }} [how] */
+  constructor(options, { shared = true } = {}) {
+    this.#options = options;
+    this.#shared = shared && "SharedWorker" in globalThis && Boolean(navigator.locks); // secure contexts have both
+    this.#position = options.position ?? null;
+  }
+
+  /** @returns {StateName} */
+  get state() {
+    return this.#own?.state ?? this.#now.state;
+  }
+
+  /** @returns {Position | null} */
+  get position() {
+    return this.#own ? this.#own.position : this.#position && { ...this.#position };
+  }
+
+  /**
+   * @template {keyof Events} Name
+   * @param {Name} event
+   * @param {(detail: Events[Name]) => void} listener
+   * @returns {() => void}
+   */
+  on(event, listener) {
+    /** @type {Set<(detail: any) => void>} */
+    const listeners = (this.#listeners[event] ??= new Set());
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  }
+
+  open() {
+    if (this.#own) this.#own.open();
+    else if (!this.#port) this.#join();
+  }
+
+  /** Leave it to the others: this page is told nothing any more, until `open()`. */
+  leave() {
+    this.#own?.close();
+    this.#say({ type: "leave" });
+    this.#release();
+    this.#port?.close();
+    this.#port = null;
+    this.#now = { state: "idle" };
+    for (const { reject } of this.#marks.values()) reject(new Error("The connection has ended."));
+    this.#marks.clear();
+  }
+
+  /** The person signs out: nothing more is heard, on any tab. */
+  signedOut() {
+    if (this.#own) this.#own.close();
+    else this.#say({ type: "signed out" });
+  }
+
+  renew() {
+    if (this.#own) this.#own.renew();
+    else if (this.#port) this.#say({ type: "renew" });
+    else this.#join();
+  }
+
+  retryNow() {
+    if (this.#own) this.#own.retryNow();
+    else this.#say({ type: "retry" });
+  }
+
+  /** @param {boolean} online */
+  setOnline(online) {
+    if (this.#own) this.#own.setOnline(online);
+    else this.#say({ type: "online", online });
+  }
+
+  /** @param {Marking} marking @returns {Promise<State>} */
+  mark(marking) {
+    if (this.#own) return this.#own.mark(marking);
+    return new Promise((resolve, reject) => {
+      if (!this.#port) throw new Error("There is no connection.");
+      this.#ids += 1;
+      const id = this.#ids;
+      this.#marks.set(id, { resolve, reject });
+      setTimeout(() => this.#answered(id)?.reject(new Error("The server did not answer.")), ANSWER_MS);
+      this.#say({ type: "mark", id, marking });
+    });
+  }
+
+  /** Somebody looks at this page: whatever it waits for, it is to try now, and what had ended begins anew. */
+  lookedAt() {
+    if (!this.#own) this.#say({ type: "looked at" });
+    else if (this.#own.state === "unauthorized" || this.#own.state === "closed") this.#own.renew();
+    else this.#own.retryNow();
+  }
+
+  // --- The worker ---
+
+  #join() {
+    if (!this.#shared) {
+      this.#alone();
+      return;
+    }
+    const worker = new SharedWorker(new URL("worker.js", import.meta.url), {
+      type: "module",
+      name: `usher/${this.#options.user}`,
+      // Between two pages nobody is there; with this the worker, and its socket, lives on until the next one is.
+      ...{ extendedLifetime: true },
+    });
+    worker.addEventListener("error", () => this.#alone());
+    this.#port = worker.port;
+    this.#port.onmessage = ({ data }) => this.#hears(data);
+    const lock = `usher/${crypto.randomUUID()}`;
+    void navigator.locks.request(lock, () => {
+      const held = new Promise((/** @type {(value?: any) => void} */ release) => (this.#release = release));
+      this.#say({ type: "hello", position: this.#position, ...{ lock } });
+      return held;
+    });
+  }
+
+  /** Go on by a connection of this page's own. */
+  #alone() {
+    this.#port = null;
+    this.#release();
+    this.#shared = false;
+    const own = new UsherClient({ ...this.#options, position: this.#position });
+    for (const name of /** @type {const} */ ([
+      ...["state", "welcome", "notification", "change", "replay", "gap", "reauth", "error"],
+    ])) {
+      own.on(/** @type {keyof Events} */ (name), (detail) => this.#emit(/** @type {keyof Events} */ (name), detail));
+    }
+    this.#own = own;
+    own.open();
+  }
+
+  /** @param {FromPage} message */
+  #say(message) {
+    this.#port?.postMessage(message);
+  }
+
+  /** @param {ToPage} message */
+  #hears(message) {
+    switch (message.type) {
+      case "event":
+        return this.#heard(message.name, message.detail);
+      case "ticket?":
+        return void this.#fetch(message);
+      case "marked":
+        return this.#answered(message.id)?.resolve(message.frame);
+      case "not marked":
+        return this.#answered(message.id)?.reject(Object.assign(new Error(message.error.message), message.error));
+    }
+  }
+
+  /** @param {keyof Events} name @param {any} detail */
+  #heard(name, detail) {
+    if (name === "state") this.#now = detail;
+    if (name === "welcome") this.#position ??= { epoch: detail.epoch, seq: detail.cursor };
+    if (name === "gap") this.#position = { epoch: detail.epoch, seq: detail.head };
+    if (name === "notification" && detail.seq !== null && this.#position) {
+      this.#position = { ...this.#position, seq: Math.max(this.#position.seq, detail.seq) };
+    }
+    this.#emit(name, detail);
+  }
+
+  /** @param {{ id: number, reason: "connect" | "reauth", attempt: number }} asked */
+  async #fetch({ id, reason, attempt }) {
+    try {
+      this.#say({ type: "ticket", id, ticket: await this.#options.getTicket({ reason, attempt }) });
+    } catch (error) {
+      const { message = "", retryAfterMs = 0 } = /** @type {any} */ (error);
+      const unauthorized = error instanceof UnauthorizedError;
+      this.#say({ type: "no ticket", id, error: { unauthorized, message: String(message), retryAfterMs } });
+    }
+  }
+
+  /** @param {number} id */
+  #answered(id) {
+    const waiting = this.#marks.get(id);
+    this.#marks.delete(id);
+    return waiting;
+  }
+
+  /** @template {keyof Events} Name @param {Name} event @param {Events[Name]} detail */
+  #emit(event, detail) {
+    for (const listener of [...(this.#listeners[event] ?? [])]) {
+      try {
+        listener(detail);
+      } catch (error) {
+        reportError(error);
+      }
+    }
+  }
+}
