@@ -2,7 +2,8 @@
 
 It believes a header `Daphne-Root-Path` from anybody, percent-decodes it and prefixes paths and links with it: strangers
 could have others sent to a site of theirs, or cause a 500. And in the handshake of a socket it decodes
-`Sec-WebSocket-Protocol` as ASCII without asking, so that any stranger causes a 500 and a traceback.
+`Sec-WebSocket-Protocol` as ASCII without asking, so that any stranger causes a 500 and a traceback. What it refuses
+there it quotes in the status line, where a ticket has no place: a proxy may log it.
 
 Afterwards it answers every ping, however many answers are waiting to be read: what a peer that does not read sends in
 pings, the process would keep. RFC 6455 (5.5.3) lets a pong stand for all pings before it.
@@ -36,6 +37,9 @@ class StrictProtocol(ws_protocol.WebSocketProtocol):
         if not request.headers.get("sec-websocket-protocol", "").isascii():
             raise ConnectionDeny(400, "Sec-WebSocket-Protocol is not ASCII")
         return super().onConnect(request)
+
+    def failHandshake(self, reason: str, *how: Any, **more: Any) -> None:  # noqa: N802 (Autobahn's name)
+        super().failHandshake(reason.partition(' "')[0], *how, **more)
 
     def onPing(self, payload: bytes) -> None:  # noqa: N802 (Autobahn's name)
         unread = getattr(self.transport, "_isSendBufferFull", None)  # Twisted's plain TCP transport

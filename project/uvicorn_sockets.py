@@ -7,12 +7,14 @@ descriptor and up to 64 KiB for each. Here such a connection is aborted.
 It answers every ping, however many answers are waiting to be read: what a peer sends in pings, the process keeps. Here
 a peer that does not read is not answered; RFC 6455 (5.5.3) lets a pong stand for all pings before it.
 
+It quotes in the answer the header that it cannot read, though that may be the one with the ticket. Here it names it.
+
 And it spells each frame for each socket. Here sockets are offered to send a text that goes to many as it was spelled
 for the first of them (`frames`), without the detours of ASGI; half of what a frame costs then is the system call.
 """
 
 import functools
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -45,6 +47,7 @@ def install() -> None:
 
     @functools.wraps(handle_connect)
     def connect_and_offer(self: Any, event: Any) -> None:
+        self.conn.reject = functools.partial(_reject, self.conn.reject)
         handle_connect(self, event)
         if not self.handshake_complete:  # else it was refused, and there is no scope
             self.scope["extensions"][extension.NAME] = functools.partial(_say_text, self)
@@ -66,6 +69,10 @@ def install() -> None:
     WebSocketsSansIOProtocol.handle_connect = connect_and_offer  # type: ignore[method-assign]
     WebSocketsSansIOProtocol.handle_ping = answer_who_reads  # type: ignore[method-assign]
     WebSocketsSansIOProtocol.keepalive_timeout = time_out_and_abort  # type: ignore[method-assign]
+
+
+def _reject(reject: Callable[[int, str], Any], status: int, text: str) -> Any:
+    return reject(status, text.partition(" header: ")[0])
 
 
 def _say_text(protocol: Any, text: str) -> bool:

@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from tests.support import canary
 from tests.support.client import Person
 from tests.support.servers import Server, ServerKind
 from tests.support.services import Postgres, Valkey
@@ -78,8 +79,18 @@ class Site:
 # Services and stacks --------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_credential_is_written_down(tmp_path_factory) -> Iterator[None]:
+    """Not by anything that was started here: looked for when all of it has ended."""
+    canary.present.directory = tmp_path_factory.mktemp("canary")
+    yield
+    spilled = canary.present.spilled()
+    if spilled:
+        pytest.fail("\n".join([f"credentials stand in {len(spilled)} places:", *spilled[:20]]), pytrace=False)
+
+
 @pytest.fixture(scope="session")
-def stacks(tmp_path_factory) -> Iterator[Stacks]:
+def stacks(tmp_path_factory, _no_credential_is_written_down) -> Iterator[Stacks]:
     with Stacks(tmp_path_factory.mktemp("stacks")) as made:
         yield made
 

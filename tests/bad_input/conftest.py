@@ -1,5 +1,5 @@
-"""Every row of these tables is followed by the same questions: is the worker still the same, is its log clean, was
-somebody honest beside it served all the while, and has no secret been written down?
+"""Every row of these tables is followed by the same questions: is the worker still the same, is its log clean, and was
+somebody honest beside it served all the while? That no secret was written down is asked at the end of all tests.
 """
 
 import asyncio
@@ -11,31 +11,29 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from tests.bad_input import canary
-from tests.bad_input.canary import Canary
-from tests.support.client import Client
+from tests.support.client import Client, Person
 from tests.support.servers import Server
 from tests.support.stack import Stack
 
 SERVED_WITHIN = 2.5
 """Ten times what is promised to somebody beside a troublemaker."""
 
-_people: "weakref.WeakKeyDictionary[Server, dict[str, Canary]]" = weakref.WeakKeyDictionary()
+_people: "weakref.WeakKeyDictionary[Server, dict[str, Person]]" = weakref.WeakKeyDictionary()
 
 
-def person(server: Server, username: str) -> Canary:
+def person(server: Server, username: str) -> Person:
     """The same one each time."""
-    return _people.setdefault(server, {}).setdefault(username, Canary(server, username))
+    return _people.setdefault(server, {}).setdefault(username, Person(server, username))
 
 
 @pytest.fixture
-def alice(site) -> Canary:
+def alice(site) -> Person:
     """Who misbehaves."""
     return person(site.server, "alice")
 
 
 @pytest.fixture
-def service(site) -> Canary:
+def service(site) -> Person:
     """Who may publish."""
     return person(site.server, "service")
 
@@ -48,7 +46,7 @@ async def until(ask: Callable[[], bool], what: str, timeout: float = 5) -> None:
         await asyncio.sleep(0.01)
 
 
-async def served(socket: Client, service: Canary) -> None:
+async def served(socket: Client, service: Person) -> None:
     """The honest socket hears, in time, what is said to its person."""
     said = await service.post(
         "/api/notifications/", {"user": socket.welcome["user"]["username"], "title": "still here"}
@@ -78,12 +76,6 @@ async def beside(site, service, unharmed) -> AsyncIterator[Client]:
         await served(socket, service)
     async with demo.connect() as again:
         await again.expect("welcome", timeout=SERVED_WITHIN)
-
-
-@pytest.fixture(scope="package", autouse=True)
-def _no_secret_is_written_down() -> Iterator[None]:
-    yield
-    assert not canary.spilled(), "\n".join(canary.spilled())
 
 
 def database(stack: Stack) -> sqlite3.Connection:

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from tests.support import canary
 from tests.support.servers import Server
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -62,6 +63,7 @@ class Reply:
     status: int
     headers: list[tuple[str, str]]
     body: bytes = b""
+    reason: str = ""
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
@@ -161,7 +163,8 @@ class Raw:
             status = int(head[0].split(" ")[1])
             headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in head[1:] if line)]
             body = b"" if status == 101 else await self._reader.read()
-        return Reply(status, headers, body)
+        canary.present.page(f"{head}\n{body!r}")
+        return Reply(status, headers, body, reason=head[0].partition(str(status))[2])
 
     async def _frame(self) -> tuple[int, bytes]:
         first, second = await self._reader.readexactly(2)

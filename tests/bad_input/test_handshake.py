@@ -6,9 +6,9 @@ from asyncio import IncompleteReadError
 
 import pytest
 
-from tests.bad_input import canary
 from tests.bad_input.conftest import database, person, served, until
 from tests.bad_input.raw import Header, Raw
+from tests.support import canary
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.parametrize("stack_kind", ["embedded"], indirect=True)
@@ -26,6 +26,7 @@ async def knock(server: Server, *headers: Header, **options: object) -> int:
         except (IncompleteReadError, ConnectionError):
             return CUT
         if reply.status != 101:
+            assert GOOD_SHAPE not in str(reply)
             return reply.status
         assert reply.header(OFFER) in (None, "usher.v1")
         end = await raw.end()
@@ -131,7 +132,7 @@ async def for_the_broker(alice, site) -> str:
 
 
 async def of_an_ended_session(alice, site) -> str:
-    elsewhere = canary.Canary(site.server, "alice")  # a login session of its own
+    elsewhere = site.person("alice")  # a login session of its own
     ticket = await elsewhere.ticket()
     await elsewhere.log_out()
     return ticket
@@ -209,6 +210,10 @@ OFFERS: dict[str, tuple[list[Header], dict[str, int]]] = {
     ),
     "almost 8 KiB": ([(OFFER, "usher.v1, " + "a" * 8000)], {"daphne": 4402, "uvicorn": 4402}),
     "a quoted name": ([(OFFER, '"usher.v1"')], {"daphne": 4402, "uvicorn": 400}),
+    "one ticket twice": (
+        [(OFFER, f"usher.v1, usher.ticket.{GOOD_SHAPE}, usher.ticket.{GOOD_SHAPE}")],
+        {"daphne": 400, "uvicorn": 4402},
+    ),
     "one name twice": ([(OFFER, f"usher.v1, usher.v1, usher.ticket.{GOOD_SHAPE}")], {"daphne": 400, "uvicorn": 4402}),
 }
 
@@ -243,7 +248,7 @@ async def test_an_offer_beyond_ascii_is_refused_by_the_server(site, beside, valu
 @pytest.mark.parametrize("server_kind", ["daphne"], indirect=True)
 async def test_what_daphne_would_trip_over_before_it_asks_the_application(make_site):
     """daphne 4.2.3 reads the offer as ASCII in `WebSocketProtocol.onConnect`, and takes `Daphne-Root-Path` from anybody
-    (the router then finds no route): without `project/daphne_sockets.py` a 500 and a traceback each."""
+    (the router then finds no route). Without `project/daphne_sockets.py` a 500 and a traceback each."""
     server = make_site().server
     alice, service = person(server, "alice"), person(server, "service")
     async with alice.connect() as socket:

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.bad_input import canary
-from tests.bad_input.canary import Canary
 from tests.bad_input.conftest import person, until
 from tests.bad_input.raw import TEXT, Header, Raw, frame
 from tests.conftest import Site
+from tests.support import canary
+from tests.support.client import Person
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.parametrize("stack_kind", ["embedded"], indirect=True)
@@ -84,33 +84,33 @@ async def test_a_forged_address_makes_no_room(make_site):
             assert answers == [101]
         async with strangers(server, 1, calling_from("198.51.100.1")) as answers:
             assert answers == [403]
-        assert (await Canary(server, "alice").get("/api/notifications/")).status_code == 200
+        assert (await Person(server, "alice").get("/api/notifications/")).status_code == 200
 
 
-async def refused_ticket(server: Server, _: Canary) -> int:
+async def refused_ticket(server: Server, _: Person) -> int:
     async with await Raw.open(server, ticket=canary.secret()) as raw:
         assert (await raw.end()).code == 4402
     return 1
 
 
-async def gone_at_once(server: Server, _: Canary) -> int:
+async def gone_at_once(server: Server, _: Person) -> int:
     async with await Raw.open(server):
         return 1
 
 
-async def gone_while_the_ticket_is_looked_at(server: Server, alice: Canary) -> int:
+async def gone_while_the_ticket_is_looked_at(server: Server, alice: Person) -> int:
     async with await Raw.open(server, ticket=await alice.ticket()):
         return 1
 
 
-async def violation(server: Server, _: Canary) -> int:
+async def violation(server: Server, _: Person) -> int:
     async with await Raw.open(server) as raw:
         await raw.send(frame(TEXT, b"{}", masked=False))
         await raw.end()
     return 1
 
 
-async def violation_after_welcome(server: Server, alice: Canary) -> int:
+async def violation_after_welcome(server: Server, alice: Person) -> int:
     async with await Raw.open(server, ticket=await alice.ticket()) as raw:
         await raw.hear("welcome")
         await raw.send(frame(TEXT, b"{}", masked=False))
@@ -118,20 +118,20 @@ async def violation_after_welcome(server: Server, alice: Canary) -> int:
     return 1
 
 
-async def too_big(server: Server, _: Canary) -> int:
+async def too_big(server: Server, _: Person) -> int:
     async with await Raw.open(server) as raw:
         await raw.say(b"x" * 8193)
         assert (await raw.end()).code == 4506
     return 1
 
 
-async def refused_page(server: Server, _: Canary) -> int:
+async def refused_page(server: Server, _: Person) -> int:
     async with await Raw.dial(server) as raw:
         assert (await raw.shake(OFFER, ("Origin", "https://evil.example"))).status == 403
     return 0
 
 
-async def half_a_handshake(server: Server, _: Canary) -> int:
+async def half_a_handshake(server: Server, _: Person) -> int:
     async with await Raw.dial(server) as raw:
         await raw.send(b"GET /ws/ HTTP/1.1\r\nUpgrade: websocket\r\n")
     return 0

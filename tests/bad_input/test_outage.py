@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.bad_input import canary
-from tests.bad_input.canary import Canary
 from tests.bad_input.conftest import served
 from tests.bad_input.raw import End, Raw
 from tests.conftest import Site
+from tests.support import canary
+from tests.support.client import Person
 from tests.support.services import Postgres
 
 pytestmark = pytest.mark.parametrize("stack_kind", ["scaled"], indirect=True)
@@ -42,7 +42,7 @@ async def knock(site: Site, ticket: str) -> tuple[float, End]:
     return time.monotonic() - start, end
 
 
-async def back(someone: Canary) -> None:
+async def back(someone: Person) -> None:
     """As a client would: again and again with a new ticket, until it is welcome."""
     deadline = time.monotonic() + 30
     while True:
@@ -60,7 +60,7 @@ async def back(someone: Canary) -> None:
 @pytest.mark.parametrize(("harm", "mend"), [("kill", "start"), ("pause", "resume")])
 async def test_who_redeems_while_the_database_is_away_is_told_to_come_back(fragile, own_postgres, harm, mend):
     server = fragile.server
-    alice, service = Canary(server, "alice"), Canary(server, "service")
+    alice, service = Person(server, "alice"), Person(server, "service")
     await service.token()
     # More than there are threads for the database: those that wait for one must not wait longer.
     tickets = [await alice.ticket() for _ in range(DATABASE_THREADS + 2)]
@@ -105,7 +105,7 @@ async def told_again(socket, service) -> None:
 
 
 async def test_a_state_or_reauth_that_cannot_be_carried_out_is_said_to_be_so(fragile, own_postgres):
-    alice = Canary(fragile.server, "alice")
+    alice = Person(fragile.server, "alice")
     ticket = await alice.ticket("reauth")
     async with alice.connect() as socket:
         await socket.expect("welcome")

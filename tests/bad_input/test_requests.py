@@ -14,8 +14,9 @@ import jwt
 import pytest
 
 from project.settings import _DEVELOPMENT_KEY
-from tests.bad_input.canary import Canary, remembered
 from tests.bad_input.conftest import database, person
+from tests.support.canary import remembered
+from tests.support.client import Person
 
 pytestmark = pytest.mark.parametrize("stack_kind", ["embedded"], indirect=True)
 
@@ -74,7 +75,7 @@ FORGED: dict[str, Callable[[dict[str, Any]], str]] = {
 }
 
 
-async def claims_of(someone: Canary) -> dict[str, Any]:
+async def claims_of(someone: Person) -> dict[str, Any]:
     token = someone.access or await someone.token()
     return jwt.decode(token, options={"verify_signature": False, "verify_aud": False})
 
@@ -116,14 +117,14 @@ async def test_a_real_refresh_token_gets_no_ticket(site, beside, alice):
 
 
 async def test_a_session_that_has_ended_gets_no_ticket(site, beside):
-    somebody = Canary(site.server, site.newcomer().username)
+    somebody = site.newcomer()
     await somebody.ticket()
     await somebody.log_out()
     is_problem(await somebody.post("/api/tickets/"), 401, "session_ended")
 
 
 async def test_an_inactive_person_gets_no_ticket(site, beside):
-    somebody = Canary(site.server, site.newcomer().username)
+    somebody = site.newcomer()
     await somebody.ticket()
     with contextlib.closing(database(site.stack)) as db:
         db.execute("UPDATE auth_user SET is_active = 0 WHERE username = ?", [somebody.username])
@@ -333,7 +334,7 @@ CONTENTS: dict[str, tuple[dict[str, object], str]] = {
 }
 
 
-async def stream_of(someone: Canary) -> tuple[object, ...]:
+async def stream_of(someone: Person) -> tuple[object, ...]:
     listed = (await someone.get("/api/notifications/?limit=1")).json()
     return listed["epoch"], listed["head"], listed["state_version"], listed["unread"]
 
@@ -475,3 +476,12 @@ async def test_a_path_that_is_not_there_is_not_found(site, unharmed, alice, path
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1@evil.example", "[", "127.0.0.1:x"])
 async def test_a_host_that_is_not_ours_is_refused(site, unharmed, alice, host):
     assert (await alice.post("/api/tickets/", headers={"Host": host})).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["https://evil.example", "/elsewhere", "%ff", "\xff"])
+async def test_nobody_says_where_the_site_is_mounted(site, unharmed, alice, path):
+    """daphne believes this header from anybody: others would be sent to a page of a stranger's."""
+    answer = await alice.get("/", bearer="", headers=[(b"Daphne-Root-Path", path.encode("latin-1"))])
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/accounts/login/?next=/")
+    answer = await alice.get("/.well-known/usher", headers=[(b"Daphne-Root-Path", path.encode("latin-1"))])
+    assert "evil" not in answer.text and "elsewhere" not in answer.text

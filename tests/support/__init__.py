@@ -9,6 +9,7 @@ pages       what a page says
 servers     the ASGI application under daphne or uvicorn
 client      a person who signs in, and the socket they open
 passes      access tokens for many people at once
+canary      what none of them may find written down anywhere
 wires       a proxy between clients and servers that can be cut, slowed down or swallow everything
 loyal       a client that comes back and resumes, whatever happens
 histories   pure: what was published against what was received

@@ -27,6 +27,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_websocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.support import canary
 from tests.support.histories import Socket
 from tests.support.servers import Server
 
@@ -66,6 +67,7 @@ class Person:
         self.password = server.stack.password_of(username) if password is None else password
         self.access: str | None = None
         self.refresh_token: str | None = None
+        canary.remembered(password or "")  # others are the stack's
 
     def at(self, server: Server) -> "Person":
         """The same person with the same login session, at another process of the site."""
@@ -116,7 +118,9 @@ class Person:
         async with httpx.AsyncClient(
             base_url=self.server.http, verify=False, trust_env=False, timeout=15, headers=authorization
         ) as http:
-            return await http.request(method, path, headers=headers, **options)
+            answer = await http.request(method, path, headers=headers, **options)
+        canary.present.answered(answer)
+        return answer
 
     @contextlib.asynccontextmanager
     async def connect(
@@ -166,6 +170,7 @@ class Client:
         open_timeout: float = 15,
     ) -> Self:
         """Shake hands. `subprotocols` replaces everything offered; a refused handshake raises Refused."""
+        canary.remembered(ticket or "")
         query = {name: value for name, value in (("since", since),) if value is not None}
         offered = [PROTOCOL]
         extra = list(headers.items() if isinstance(headers, Mapping) else headers)
@@ -192,7 +197,9 @@ class Client:
                 max_queue=None,
             )
         except InvalidStatus as error:
-            raise Refused(error.response.status_code, bytes(error.response.body)) from error
+            status, body = error.response.status_code, bytes(error.response.body)
+            canary.present.page(f"{status} {path.partition('?')[0]}\n{body!r}")
+            raise Refused(status, body) from error
         socket = cls(websocket, auto_ack=auto_ack)
         if carrier == "frame":
             await socket.send({"type": "authenticate", "ticket": ticket} | ({"since": since} if since else {}))

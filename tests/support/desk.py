@@ -5,6 +5,8 @@ from html import unescape
 
 import httpx
 
+from tests.support import canary
+
 LIST = "/admin/notifications/connection/"
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 
@@ -13,7 +15,8 @@ class Desk:
     """Cookies, CSRF token and forms like a browser's."""
 
     def __init__(self, site, username):
-        self.http = httpx.AsyncClient(base_url=site.server.http, trust_env=False, timeout=15)
+        hooks = {"response": [canary.hear]}
+        self.http = httpx.AsyncClient(base_url=site.server.http, trust_env=False, timeout=15, event_hooks=hooks)
         self.username, self.password = username, site.stack.password_of(username)
 
     async def __aenter__(self):

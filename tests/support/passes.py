@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import django
 
+from tests.support import canary
 from tests.support.stack import Stack
 
 
@@ -31,6 +32,8 @@ def passes(stack: Stack, *usernames: str, permissions: tuple[str, ...] = ()) -> 
     """One for each of these people, in this order."""
     printed = stack.run_module("tests.support.passes", json.dumps([usernames, permissions]))
     made = json.loads(printed.splitlines()[-1])
+    for _, access in made.values():
+        canary.remembered(access)
     return [Pass(username, *made[username]) for username in usernames]
 
 

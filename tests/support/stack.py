@@ -20,11 +20,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from tests.support import crowd
+from tests.support import canary, crowd
 from tests.support.processes import ROOT, Process
 from tests.support.services import Postgres, Valkey
 
 StackKind = Literal["embedded", "scaled"]
+
+# Known to the site alone, whoever it says something to.
+_KEYS = ("SECRET_KEY", "JWT_SIGNING_KEY", "TICKETS_JID_KEY")
 
 # What the site reads. A developer's own values must not reach the sites of the tests.
 _SITE_VARIABLES = {
@@ -65,6 +68,9 @@ class Stack:
         self.env = {"DJANGO_SETTINGS_MODULE": "tests.support.settings"} | dict(env)
         self._passwords: dict[str, str] = {}
         self._scripts: list[Process] = []
+        canary.present.watch(directory)
+        for name in _KEYS:
+            canary.remembered(self.env.get(name, ""))
 
     def __repr__(self) -> str:
         return f"<Stack {self.kind} {self.directory}>"
@@ -98,7 +104,7 @@ class Stack:
 
     def add_people(self, *usernames: str, staff: bool = False, permissions: Collection[str] = ()) -> None:
         """Create people whose password is `password_of(username)`."""
-        password = "one-for-all"
+        password = canary.remembered("one-for-all")
         wanted = {"usernames": usernames, "password": password, "staff": staff, "permissions": list(permissions)}
         crowd.run(self, "tests.support.chores", "create", **wanted)
         self._passwords |= dict.fromkeys(usernames, password)
@@ -178,7 +184,7 @@ class Stacks:
         else:
             place = {
                 "DATABASE_URL": self._copy_scaled(postgres or self.postgres),
-                "REDIS_URL": (valkey or self.valkey).url,
+                "REDIS_URL": (valkey or self.valkey).overheard().url,
             }
         stack = Stack(kind, directory, site_environment(**place, **env))
         self._made.append(stack)
