@@ -340,7 +340,7 @@ if not DEBUG:
 AUDIT_LOG = env.str("AUDIT_LOG", default="")
 # A file of lines that are JSON and nothing else, only ever appended to, and opened anew when it was rotated.
 _AUDIT_FILE = {
-    "class": "logging.handlers.WatchedFileHandler",
+    "class": "project.logs.AuditFile",
     "filename": AUDIT_LOG,
     "formatter": "bare",
     "delay": True,

@@ -1,6 +1,7 @@
 """The house rules: who may import whom, and where a thing may be said at all. Read from the source, not run."""
 
 import ast
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -152,6 +153,8 @@ def said_in_one_place(source: Source, _: House) -> Iterator[str]:
         yield f"bridges threads with {', '.join(sorted(bridges))}: only {', '.join(BRIDGED_IN)} may"
     if "group_send" in source.words and source.path != "notifications/fanout.py":
         yield "says group_send: only notifications/fanout.py may"
+    if re.search(r"on_commit\(\s*(functools\.)?partial\(", source.text):
+        yield "gives on_commit a partial: when it fails, Django asks for its name in vain, and forgets all that follow"
 
 
 def one_reader_of_the_environment(source: Source, _: House) -> Iterator[str]:

@@ -9,7 +9,6 @@ Signals see what Django's models do. What is done by SQL, or by `update()`, is f
 the sweep does every few seconds: see `tickets.sessions.why_not`.
 """
 
-import functools
 from datetime import datetime
 from typing import Any
 
@@ -118,19 +117,20 @@ def _password_looked_at(person: Any, *, changed: bool, now: datetime) -> None:
     kept = current.session_id.get()
     with transaction.atomic():
         # All of them first, in the order in which everybody locks them.
-        list(standing.select_for_update().order_by("pk").values_list("pk", flat=True))
+        list(standing.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
         cut_off(person.pk, now)
         spared = outdated.filter(pk=kept).update(password_digest=digest, valid_from=now) if kept else 0
         if spared:
             Ticket.objects.filter(session_id=kept, redeemed_at=None, revoked_at=None).update(revoked_at=now)
-            transaction.on_commit(functools.partial(_tell, plain_id(person.pk), "password"), robust=True)
+            transaction.on_commit(lambda: _tell(plain_id(person.pk), "password"), robust=True)
         ended = end_those(outdated, EndReason.CREDENTIALS_CHANGED, now=now)
         audit.record(audit.PASSWORD_CHANGED, user=person.pk, session=kept if spared else None, ended=ended)
 
 
 def _deleted(instance: Any, **_: Any) -> None:
-    audit.record(audit.ACCOUNT_DELETED, user=instance.pk)
-    transaction.on_commit(functools.partial(_tell, plain_id(instance.pk), "deleted"), robust=True)
+    user_id = plain_id(instance.pk)  # which Django forgets when it is done
+    transaction.on_commit(lambda: _tell(user_id, "deleted"), robust=True)
+    audit.record(audit.ACCOUNT_DELETED, user=user_id)
 
 
 def _tell(user_id: int | str, change: str) -> None:

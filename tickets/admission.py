@@ -27,6 +27,8 @@ class Admission:
 
     origin_ok: bool
     """False: refuse before accepting, with a bare 403."""
+    origin: str
+    """As the page's browser told it, or whoever pretends to be one."""
     address: str | None
     """The caller's, as far as trusted proxies vouch for it; None if unknown."""
     subprotocols: tuple[str, ...]
@@ -50,6 +52,7 @@ def admit(scope: Scope) -> Admission:
     problem = found.problem or ("no_token" if conf.JID_ENFORCE and found.token is None else None)
     return Admission(
         origin_ok=_is_origin_allowed(scope, caller.secure),
+        origin=", ".join(network.header_values(scope["headers"], b"origin")),
         address=caller.address,
         subprotocols=found.subprotocols,
         ticket=None if problem else found.ticket,

@@ -23,6 +23,7 @@ from tickets.admission import (
     kept_network,
     socket_url,
 )
+from tickets.audit import ORIGIN_REFUSED
 from tickets.audit import Act as AuditAct
 from tickets.audit import record as audit
 from tickets.conf import conf, once
@@ -60,6 +61,7 @@ from tickets.together import Redeemer
 from tickets.trail import flush as flush_audit
 
 __all__ = [
+    "ORIGIN_REFUSED",
     "SCOPE_KEY",
     "SESSION_COLUMNS",
     "Admission",

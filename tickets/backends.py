@@ -1,7 +1,6 @@
 """Names and passwords: Django's own check, wherever on the site it is asked, but no more often than is sane."""
 
 import unicodedata
-from hashlib import sha256
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -9,6 +8,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from tickets import audit
 from tickets.admission import caller_of
@@ -47,7 +47,7 @@ class PasswordBackend(ModelBackend):
             raise PermissionDenied from refused  # for Django: ask no other backend
         user = super().authenticate(request, username=username, password=password)
         if user is None:
-            audit.record(audit.SIGNED_IN, ok=False, why="invalid_credentials", **who)
+            audit.record(audit.SIGNED_IN, ok=False, why="invalid_credentials", user=_known(username), **who)
         else:
             audit.record(audit.SIGNED_IN, user=user.pk, address=address)
         return user
@@ -61,6 +61,13 @@ def too_often(request: HttpRequest) -> RateLimited | None:
     return getattr(request, "usher_too_often", None)
 
 
+def _known(username: str) -> Any:
+    """The key of whoever has this name: asked after every wrong password, so that it tells nobody anything."""
+    people = get_user_model()
+    found = people._default_manager.filter(**{people.USERNAME_FIELD: username})
+    return found.values_list("pk", flat=True).first()
+
+
 def _spend(kind: str, who: str, per_minute: int) -> None:
     spend(f"sign-in.{kind}:{who}", per_minute=per_minute, burst=per_minute, now=timezone.now())
 
@@ -68,4 +75,6 @@ def _spend(kind: str, who: str, per_minute: int) -> None:
 def _digest(username: str) -> str:
     # People type passwords into the field for the name; neither the audit log nor the table of allowances shall know
     # them. And one name has one allowance, however it is spelled.
-    return sha256(unicodedata.normalize("NFKC", username).casefold().encode()).hexdigest()
+    name = unicodedata.normalize("NFKC", username).casefold()
+    # With the site's key: what is in a log or a table for long must not be guessed back.
+    return salted_hmac("tickets.sign-in", name, algorithm="sha256").hexdigest()

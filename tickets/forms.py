@@ -1,12 +1,14 @@
 """Forms to sign in by, which say so when it was tried too often."""
 
 import math
+from typing import Any
 
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import ValidationError
 from django.utils.translation import ngettext
 
+from tickets import audit
 from tickets.backends import too_often
 
 
@@ -26,3 +28,10 @@ class SignInForm(AuthenticationForm):
 
 class StaffSignInForm(SignInForm, AdminAuthenticationForm):
     """The same for the admin."""
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        try:
+            super().confirm_login_allowed(user)
+        except ValidationError:  # the password was right, but they are no staff
+            audit.record(audit.STAFF_ACTED, ok=False, action="sign_in", by=user.pk)
+            raise

@@ -83,11 +83,13 @@ class SessionEnded(Exception):
 
 
 class TokenRefused(Exception):
-    """A JWT that is good for nothing. `code` is told: "token_expired" asks for a refresh; else "token_invalid"."""
+    """A JWT that is good for nothing. `code` is told: "token_expired" asks for a refresh; else "token_invalid". `why`
+    is for the audit log."""
 
-    def __init__(self, code: str = "token_invalid") -> None:
+    def __init__(self, code: str = "token_invalid", *, why: str = "") -> None:
         super().__init__(code)
         self.code = code
+        self.why = why or code
 
 
 class RefreshRaced(Exception):

@@ -103,11 +103,13 @@ class _Spent:
     session_id: UUID
     network: str
     created_at: datetime
+    purpose: str
     ended_at: datetime | None
     end_reason: str
     session_expires_at: datetime
     password_digest: str
     valid_from: datetime | None
+    sockets_from: datetime | None
     is_active: bool
     password: str = field(repr=False)
     username: str
@@ -153,10 +155,10 @@ def _columns() -> tuple[Any, ...]:
     """What the statement returns: of the ticket, its session and its person."""
     ticket, session, user = Ticket._meta, LoginSession._meta, get_user_model()._meta
     return (
-        *(ticket.get_field(name) for name in ("id", "user", "session", "network", "created_at")),
+        *(ticket.get_field(name) for name in ("id", "user", "session", "network", "created_at", "purpose")),
         *(
             session.get_field(name)
-            for name in ("ended_at", "end_reason", "expires_at", "password_digest", "valid_from")
+            for name in ("ended_at", "end_reason", "expires_at", "password_digest", "valid_from", "sockets_from")
         ),
         *(user.get_field(name) for name in ("is_active", "password", get_user_model().USERNAME_FIELD)),
     )
@@ -214,7 +216,8 @@ def _look(spent: _Spent, now: datetime) -> Refusal | None:
         return Refusal.INACTIVE
     if reason is not None:
         return Refusal.SESSION
-    return Refusal.OUTDATED if spent.valid_from is not None and spent.created_at < spent.valid_from else None
+    since = [spent.valid_from, spent.sockets_from if spent.purpose == Purpose.CONNECT.value else None]
+    return Refusal.OUTDATED if any(moment is not None and spent.created_at < moment for moment in since) else None
 
 
 def _explain(row: Ticket | None, now: datetime) -> Refusal:

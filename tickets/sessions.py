@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from tickets import audit
 from tickets.conf import conf
-from tickets.grants import NOWHERE, EndReason, SessionState, SignedInFrom
+from tickets.grants import NOWHERE, EndReason, Purpose, SessionState, SignedInFrom
 from tickets.models import LoginSession, Ticket
 from tickets.rows import any_of, quoted, reader
 from tickets.signals import session_ended
@@ -100,8 +100,8 @@ def end_session(session_id: UUID, *, reason: EndReason = EndReason.LOGGED_OUT, n
         if not standing.update(ended_at=now, end_reason=reason.value):
             return False
         user_id = plain_id(LoginSession.objects.values_list("user_id", flat=True).get(pk=session_id))
+        transaction.on_commit(lambda: _announce_end({user_id: [session_id]}, reason), robust=True)
         audit.record(audit.SESSION_ENDED, user=user_id, session=session_id, reason=reason.value)
-        transaction.on_commit(functools.partial(_announce_end, {user_id: [session_id]}, reason), robust=True)
     return True
 
 
@@ -121,26 +121,28 @@ def end_sessions(
     with transaction.atomic():
         standing = LoginSession.objects.filter(pk__in=session_ids, ended_at=None)
         # Locked while they stand, so that what is announced is what was ended.
-        rows = list(standing.select_for_update().order_by("pk").values_list("pk", "user_id"))
+        rows = list(standing.select_for_update(no_key=True).order_by("pk").values_list("pk", "user_id"))
         LoginSession.objects.filter(pk__in=[pk for pk, _user in rows]).update(ended_at=now, end_reason=reason.value)
         for pk, user in rows:
             people.setdefault(plain_id(user), []).append(pk)
+        transaction.on_commit(lambda: _announce_end(people, reason), robust=True)
         said = {"reason": reason.value, "by": by}
         audit.record_many(audit.SESSION_ENDED, ({"user": user, "session": pk, **said} for pk, user in rows))
-        transaction.on_commit(functools.partial(_announce_end, people, reason), robust=True)
     return len(rows)
 
 
 def keep_out(session_ids: Collection[UUID], *, now: datetime | None = None) -> None:
-    """What these login sessions were given before now opens no socket any more: who was disconnected has to ask anew.
-    The sessions stand, and so does whatever is connected."""
+    """No ticket and no token that these login sessions were given before now opens a socket any more: who was
+    disconnected has to ask for another. The sessions stand, and so does whatever else is connected by them."""
     now = now or timezone.now()
     with transaction.atomic():
-        # In the order in which everybody locks them.
+        # In the order in which everybody locks them; and so that whoever is being given a ticket, whose row wants its
+        # session to be there, needs not wait: it may have locked tickets that this would wait for.
         sessions = LoginSession.objects.filter(pk__in=session_ids)
-        locked = list(sessions.select_for_update().order_by("pk").values_list("pk", flat=True))
+        locked = list(sessions.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
         LoginSession.objects.filter(pk__in=locked).update(sockets_from=now)
-        Ticket.objects.filter(session_id__in=locked, redeemed_at=None, revoked_at=None).update(revoked_at=now)
+        unspent = Ticket.objects.filter(session_id__in=locked, redeemed_at=None, revoked_at=None)
+        unspent.filter(purpose=Purpose.CONNECT.value).update(revoked_at=now)
 
 
 def _announce_end(people: dict[int | str, list[UUID]], reason: EndReason) -> None:

@@ -75,19 +75,19 @@ class Redeemer(Generic[R]):
             if presented.answer.cancelled() and presented in self._waiting:  # gave up before its turn came
                 self._waiting.remove(presented)
 
-    async def verify(self, token: str, *, address: str | None) -> tuple[Grant, R]:
-        """The same for an access token, which is good until its own end and any number of times. Raises `TokenRefused`,
-        `SessionEnded` or `Unavailable`."""
+    async def verify(self, token: str, *, opens: bool, address: str | None) -> tuple[Grant, R]:
+        """The same for an access token, which is good until its own end and any number of times; `opens` a socket, or
+        is to go on with one. Raises `TokenRefused`, `SessionEnded` or `Unavailable`."""
         try:
             async with asyncio.timeout(conf.REDEEM_TIMEOUT):
-                return await in_thread(self._verify, token, address)
+                return await in_thread(self._verify, token, opens, address)
         except TimeoutError as error:
             raise Unavailable("verify: no answer in time") from error
         except DatabaseError as error:
             raise Unavailable(f"verify: {type(error).__name__}") from error
 
-    def _verify(self, token: str, address: str | None) -> tuple[Grant, R]:
-        grant = admit_token(token, address=address)
+    def _verify(self, token: str, opens: bool, address: str | None) -> tuple[Grant, R]:
+        grant = admit_token(token, opens=opens, address=address)
         return grant, self._then([grant])[0]
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -97,9 +97,11 @@ def sign_out(refresh: str, *, now: datetime | None = None) -> None:
     end_session(session_id, reason=EndReason.LOGGED_OUT, now=now)
 
 
-def grant_for_token(access: str, *, address: str | None = None, now: datetime | None = None) -> Grant:
+def grant_for_token(
+    access: str, *, opens: bool = True, address: str | None = None, now: datetime | None = None
+) -> Grant:
     """What an access token entitles to, until its own end: one of this site's, or one that another application made
-    (`tickets.identification`). Raises `TokenRefused` or `SessionEnded`."""
+    (`tickets.identification`). `opens`: a socket, not to go on with one. Raises `TokenRefused` or `SessionEnded`."""
     now = now or timezone.now()
     try:
         token, session = _authenticated(access, now)
@@ -114,8 +116,8 @@ def grant_for_token(access: str, *, address: str | None = None, now: datetime | 
             raise TokenRefused from None
         if session.user_id != identified.user.pk:  # the same name for another person: somebody else's session
             raise TokenRefused from None
-    if session.sockets_from is not None and made_at < session.sockets_from.timestamp():
-        raise TokenRefused("token_expired")
+    if opens and session.sockets_from is not None and made_at < session.sockets_from.timestamp():
+        raise TokenRefused("token_expired", why="outdated")
     return Grant(
         user_id=plain_id(session.user_id),
         username=session.user.get_username(),
@@ -126,12 +128,12 @@ def grant_for_token(access: str, *, address: str | None = None, now: datetime | 
     )
 
 
-def admit_token(access: str, *, address: str | None, now: datetime | None = None) -> Grant:
+def admit_token(access: str, *, opens: bool = True, address: str | None, now: datetime | None = None) -> Grant:
     """`grant_for_token()` for somebody who opens a socket or goes on with one; audited either way."""
     try:
-        grant = grant_for_token(access, address=address, now=now)
+        grant = grant_for_token(access, opens=opens, address=address, now=now)
     except TokenRefused as refused:
-        audit.record(audit.TOKEN_ACCEPTED, ok=False, why=refused.code, address=address)
+        audit.record(audit.TOKEN_ACCEPTED, ok=False, why=refused.why, address=address)
         raise
     except SessionEnded as ended:
         whose = {"user": ended.user_id, "session": ended.session_id}
@@ -153,6 +155,10 @@ class SessionTokenAuthentication(BaseAuthentication):
         except SessionEnded as ended:
             audit_use(request, ended)
             raise
+        except TokenRefused as refused:
+            if refused.code != "token_expired":  # as every client's is, all the time
+                audit.record(audit.TOKEN_ACCEPTED, ok=False, why=refused.why, address=_address(request))
+            raise
         current.session_id.set(session.pk)
         return session.user, Credential(session.pk)
 
@@ -162,9 +168,12 @@ class SessionTokenAuthentication(BaseAuthentication):
 
 def audit_use(request: HttpRequest | Request, ended: SessionEnded) -> None:
     """Somebody goes on using a login session that is over."""
-    plain = getattr(request, "_request", request)
     whose = {"user": ended.user_id, "session": ended.session_id}
-    audit.record(audit.SESSION_USED, ok=False, why=ended.why, address=caller_of(plain).address, **whose)
+    audit.record(audit.SESSION_USED, ok=False, why=ended.why, address=_address(request), **whose)
+
+
+def _address(request: HttpRequest | Request) -> str | None:
+    return caller_of(getattr(request, "_request", request)).address
 
 
 def _authenticated(access: str, now: datetime) -> tuple[Token, LoginSession]:
@@ -174,7 +183,7 @@ def _authenticated(access: str, now: datetime) -> tuple[Token, LoginSession]:
     if token.get(api_settings.USER_ID_CLAIM) != str(session.user_id):
         raise TokenRefused
     if session.valid_from is not None and _made_at(token) < session.valid_from.timestamp():
-        raise TokenRefused("token_expired")  # the refresh token brings another one
+        raise TokenRefused("token_expired", why="outdated")  # the refresh token brings another one
     return token, session
 
 

@@ -7,12 +7,12 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tickets import tokens
+from tickets import audit, tokens
 from tickets.admission import caller_of, signed_in_from, socket_url
 from tickets.backends import too_often
 from tickets.conf import conf
 from tickets.django_sessions import lazy_session
-from tickets.grants import Purpose
+from tickets.grants import Purpose, SessionEnded, TokenRefused
 from tickets.handshake import TICKET_PREFIX
 from tickets.issuing import issue
 from tickets.rest import Problem, StrictView, described
@@ -105,7 +105,16 @@ class TokenRefreshView(_PublicView):
     def post(self, request: Request) -> Response:
         form = RefreshSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        return Response(TokenPairSerializer(tokens.rotate(form.validated_data["refresh"])).data)
+        try:
+            pair = tokens.rotate(form.validated_data["refresh"])
+        except SessionEnded as ended:
+            tokens.audit_use(request, ended)
+            raise
+        except TokenRefused as refused:
+            address = caller_of(request._request).address
+            audit.record(audit.TOKEN_REFRESHED, ok=False, why=refused.why, address=address)
+            raise
+        return Response(TokenPairSerializer(pair).data)
 
 
 class TokenRevokeView(_PublicView):

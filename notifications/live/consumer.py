@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 from channels.consumer import AsyncConsumer
 
-from tickets.api import SCOPE_KEY, Admission
+from tickets.api import ORIGIN_REFUSED, SCOPE_KEY, Admission, audit
 
 from ..wire.closing import CloseCode
 from ..wire.native import NativeCodec
@@ -61,6 +61,8 @@ class NotificationConsumer(AsyncConsumer):
         if drain.draining():
             await self._come_elsewhere()
             return
+        if not admission.origin_ok:
+            audit(ORIGIN_REFUSED, ok=False, address=admission.address, origin=admission.origin)
         if not admission.origin_ok or not hub.admits(admission.address):
             await self.base_send({"type": "websocket.close"})  # before accept: a bare 403
             return

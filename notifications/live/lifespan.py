@@ -1,11 +1,13 @@
 """What a server tells the application about its own life, where it tells anything (uvicorn does, daphne does not)."""
 
+import asyncio
+import contextlib
 from typing import Any
 
 from tickets.api import flush_audit, in_thread
 
 from . import drain
-from .hub import Hub
+from .hub import STOP_SECONDS, Hub
 
 
 async def lifespan(scope: Any, receive: Any, send: Any) -> None:
@@ -19,7 +21,9 @@ async def lifespan(scope: Any, receive: Any, send: Any) -> None:
         ends = message["type"] == "lifespan.shutdown"
         if ends:
             await Hub.stop_here()
-            await in_thread(flush_audit)  # what the last of them did; uvicorn ends by a signal, past `atexit`
+            with contextlib.suppress(TimeoutError):  # a database that hangs keeps no process from ending
+                async with asyncio.timeout(STOP_SECONDS):
+                    await in_thread(flush_audit)  # what the last did; uvicorn ends by a signal, past `atexit`
         else:
             Hub.here()
             drain.prepare()

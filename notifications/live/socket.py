@@ -50,7 +50,7 @@ from .steps import Check, Close, Load, Mark, Open, Redeem, Send, Step, Verify
 
 logger = logging.getLogger("notifications.socket")
 
-SWAPPED = AuditAct("user_swapped", "", "authz_fail", ("by", "connection"), by_sockets=True)
+SWAPPED = AuditAct("user_swapped", "", "authz_fail", ("by", "connection"))
 """A socket was to go on by somebody else's credential."""
 
 T = TypeVar("T")
@@ -221,7 +221,8 @@ class Socket:
         await self._judge(self._hub.redeemer.redeem(step.ticket, **how))
 
     async def _verify(self, step: Verify) -> None:
-        await self._judge(self._hub.redeemer.verify(step.token, address=self._address))
+        opens = self.connection.grant is None
+        await self._judge(self._hub.redeemer.verify(step.token, opens=opens, address=self._address))
 
     async def _judge(self, judging: Awaitable[tuple[Grant, tuple[Opening, SessionState]]]) -> None:
         """Tell the connection what becomes of its credential."""

@@ -7,6 +7,7 @@ from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from tickets.api import AuditAct, audit
 from tickets.rest import Problem, StrictView, described
 
 from .. import api, store
@@ -23,12 +24,17 @@ from .serializers import (
     StateSerializer,
 )
 
+PUBLISHED = AuditAct("published", "", "authz_fail", ("by", "resource"))
+
 
 class MayPublish(BasePermission):
     message = "Publishing needs the permission notifications.add_notification."
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        return request.user.has_perm("notifications.add_notification")
+        may = request.user.has_perm("notifications.add_notification")
+        if not may:
+            audit(PUBLISHED, ok=False, by=request.user.pk, resource="notifications")
+        return bool(may)
 
 
 class NotificationsView(StrictView):

@@ -127,3 +127,17 @@ async def test_a_consumer_that_asks_the_database_for_each_frame_does_not_pass(ow
         site.postgres.kill()
         with pytest.raises(AssertionError, match=r"was closed with 10(06|11)"):
             await check_away(server, sockets, people)
+
+
+@pytest.mark.parametrize("kind", ["uvicorn"])  # daphne waits for its threads, whoever keeps them
+async def test_a_server_that_is_told_to_end_does_not_wait_for_a_database_that_hangs(own_ground, kind):
+    site = own_ground()
+    server = await asyncio.to_thread(site.serve, kind)
+    (someone,) = site.people(1)
+    socket = await open_one(server, someone)
+    site.postgres.pause()
+    began = time.monotonic()
+    server.terminate()
+    await socket.expect("bye", code=4400)
+    await until(lambda: server.returncode is not None, "end", 30)
+    show("ended without PostgreSQL", seconds=time.monotonic() - began)

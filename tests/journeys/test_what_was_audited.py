@@ -79,4 +79,18 @@ async def test_what_has_just_happened_is_kept_by_a_server_that_ends(audited_site
     audited_site.server.stop()
     audited_site.server.start()
     async with Desk(audited_site, "auditor") as desk:
-        assert await found(desk, within=2.0, q=alice.username, act="ticket_issued") == [("ticket issued", "done")]
+        assert await found(desk, within=5.0, q=alice.username, act="ticket_issued") == [("ticket issued", "done")]
+
+
+@EACH_KIND_ONCE
+async def test_a_log_that_cannot_be_written_keeps_nobody_signed_in_or_out(make_site, tmp_path):
+    site = make_site(AUDIT_LOG=str(tmp_path / "not-there" / "audit.jsonl"))
+    alice = site.newcomer()
+    async with alice.connect() as socket:
+        await socket.expect("welcome")
+        await alice.log_out()
+        site.stack.manage("notify", alice.username, "--title", "private")
+        await socket.expect("bye", code=4501)
+        assert not socket.of("notification")
+    assert "No such file or directory: {" in site.server.log()
+    assert not site.server.complaints()

@@ -111,7 +111,9 @@ def test_credentials_of_another_kind_are_for_others(db):
     assert not Allowance.objects.exists()
 
 
-def test_every_attempt_is_audited_and_no_name_that_may_be_a_password(people, sign_in, limits, audited):
+def test_every_attempt_is_audited_and_no_name_that_may_be_a_password(
+    people, sign_in, limits, audited, django_user_model
+):
     limits(NAME=1)
     sign_in("alice", PASSWORD, HERE)
     sign_in("gone", PASSWORD, HERE)
@@ -123,4 +125,5 @@ def test_every_attempt_is_audited_and_no_name_that_may_be_a_password(people, sig
         (False, "rate_limited"),
     ]
     assert {line["address"] for line in lines} == {HERE}
+    assert lines[1]["user"] == django_user_model.objects.get(username="gone").pk, "staff finds whose door was tried"
     assert not any(word in str(lines) for word in ("alice", "gone", PASSWORD))

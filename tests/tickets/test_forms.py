@@ -25,3 +25,9 @@ def test_without_a_request_there_is_only_right_and_wrong(db):
     form = SignInForm(data={"username": "alice", "password": "wrong"})
     assert not form.is_valid()
     assert "Please enter a correct" in str(form.errors)
+
+
+def test_whoever_is_no_staff_is_audited_as_refused_though_the_password_was_right(django_user_model, audited):
+    user = django_user_model.objects.create_user("alice", password=PASSWORD)
+    assert Client().post("/admin/login/", {"username": "alice", "password": PASSWORD}).status_code == 200
+    assert audited("staff_acted") == [{"act": "staff_acted", "ok": False, "action": "sign_in", "by": user.pk}]

@@ -1,13 +1,24 @@
+import threading
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import override_settings
 
 from tickets.grants import EndReason
-from tickets.models import LoginSession
-from tickets.sessions import check_sessions, end_session, end_sessions, open_once, open_session, plain_id, prolong
+from tickets.issuing import issue
+from tickets.models import LoginSession, Ticket
+from tickets.sessions import (
+    check_sessions,
+    end_session,
+    end_sessions,
+    keep_out,
+    open_once,
+    open_session,
+    plain_id,
+    prolong,
+)
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db]
 
@@ -171,3 +182,31 @@ def test_only_a_standing_session_of_ones_own_is_prolonged(user, other, now, late
 def test_keys_that_are_no_integers_are_spelled_out():
     key = uuid4()
     assert (plain_id(7), plain_id(key)) == (7, str(key))
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has one writer at a time: nobody holds a row")
+@pytest.mark.django_db(transaction=True)
+def test_keeping_somebody_out_waits_for_no_ticket_that_waits_for_it(user):
+    """Whoever is being given a ticket has locked older ones, and at its commit wants the session to be there."""
+    session_id = open_session(user, method="test")
+    for _ in range(3):
+        issue(user=user, session_id=session_id)
+    failed = []
+
+    def kick():
+        try:
+            keep_out([session_id])
+        except Exception as error:
+            failed.append(error)
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        Ticket.objects.filter(user=user).update(purpose="connect")  # as making room for one more does
+        other = threading.Thread(target=kick)
+        other.start()
+        other.join(0.5)
+        assert other.is_alive(), "it waits"
+        issue(user=user, session_id=session_id)
+    other.join(10)
+    assert (failed, other.is_alive()) == ([], False)

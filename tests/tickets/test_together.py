@@ -317,7 +317,7 @@ def token(user):
 async def verified(redeemer, token):
     """What somebody got who showed a token: the grant, or the error."""
     try:
-        grant, read = await redeemer.verify(token, address=HOME)
+        grant, read = await redeemer.verify(token, opens=True, address=HOME)
     except (TokenRefused, SessionEnded, Unavailable) as error:
         return error
     assert read == grant.username.upper(), "what was read for somebody else"

@@ -76,9 +76,10 @@ async def test_who_offers_only_other_protocols_is_told(peer):
     await hang_up(socket)
 
 
-async def test_a_foreign_origin_is_refused_before_accept(peer, hub):
+async def test_a_foreign_origin_is_refused_before_accept(peer, hub, caplog):
     socket = await peer(OFFER, (b"origin", b"https://evil.example"))
     assert await socket.receive_output() == {"type": "websocket.close"}
+    assert '"act": "origin_refused"' in caplog.text and "https://evil.example" in caplog.text
     await hang_up(socket)
     assert hub._sockets == 0
 

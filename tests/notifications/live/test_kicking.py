@@ -10,6 +10,7 @@ from notifications.live.kicking import disconnect, live, make_place, unheard
 from notifications.models import Connection
 from notifications.wire.doorbell import stream_of
 from tickets import api as tickets
+from tickets.models import Ticket
 from tickets.tokens import grant_for_token, rotate, sign_in
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
@@ -67,6 +68,27 @@ def test_what_its_session_had_before_opens_no_other(ann, told):
     assert refused.value.code == "token_expired", "the refresh token brings another"
     assert grant_for_token(rotate(pair.refresh).access).session_id == session.pk
     assert tickets.redeem(tickets.issue(user=ann, session_id=session.pk).ticket, address=None)
+
+
+def test_what_is_still_connected_by_the_session_goes_on_with_what_it_has(ann, told):
+    pair = sign_in(ann)
+    session = ann.login_sessions.get()
+    reauth = tickets.issue(user=ann, session_id=session.pk, purpose=tickets.Purpose.REAUTH).ticket
+    listed(ann, "c1", session_id=session.pk)
+    disconnect(["c1"], now=timezone.now())
+    assert grant_for_token(pair.access, opens=False).session_id == session.pk
+    purposes = frozenset({tickets.Purpose.CONNECT, tickets.Purpose.REAUTH})
+    assert tickets.redeem(reauth, address=None, purposes=purposes).session_id == session.pk
+
+
+def test_a_ticket_that_was_being_made_meanwhile_opens_nothing_either(ann, told):
+    session = tickets.open_session(ann, method="test")
+    late = tickets.issue(user=ann, session_id=session).ticket
+    listed(ann, "c1", session_id=session)
+    disconnect(["c1"], now=timezone.now())
+    Ticket.objects.update(revoked_at=None)  # as one that was committed a moment after
+    with pytest.raises(tickets.TicketRefused):
+        tickets.redeem(late, address=None)
 
 
 def test_what_is_not_live_is_not_disconnected(ann, told):

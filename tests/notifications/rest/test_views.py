@@ -402,8 +402,9 @@ def test_what_expired_already_is_numbered_and_shown_to_nobody(service, anns):
     assert listed(anns)["results"] == []
 
 
-def test_publishing_needs_the_permission(anns, told):
+def test_publishing_needs_the_permission(anns, told, caplog):
     response = publish(anns, user="ann", title="x")
+    assert '"act": "published", "ok": false' in caplog.text
     assert refusal(response) == (403, "permission_denied")
     assert "notifications.add_notification" in response.json()["detail"]
     assert nobody_was_told(told)
