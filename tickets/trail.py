@@ -30,7 +30,7 @@ OF_STRANGERS: Final = 60
 """Refusals that are taken a minute, and as many that are critical: nobody fills a disk from outside, or hides what
 matters behind what does not."""
 
-PATIENCE: Final = 2.0
+PATIENCE: Final = 4.0
 """Seconds that a process which ends waits for the write that is under way."""
 
 _log = logging.getLogger(__name__)

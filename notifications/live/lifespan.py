@@ -7,7 +7,9 @@ from typing import Any
 from tickets.api import flush_audit, in_thread
 
 from . import drain
-from .hub import STOP_SECONDS, Hub
+from .hub import Hub
+
+FLUSH_SECONDS = 5.0
 
 
 async def lifespan(scope: Any, receive: Any, send: Any) -> None:
@@ -22,7 +24,7 @@ async def lifespan(scope: Any, receive: Any, send: Any) -> None:
         if ends:
             await Hub.stop_here()
             with contextlib.suppress(TimeoutError):  # a database that hangs keeps no process from ending
-                async with asyncio.timeout(STOP_SECONDS):
+                async with asyncio.timeout(FLUSH_SECONDS):
                     await in_thread(flush_audit)  # what the last did; uvicorn ends by a signal, past `atexit`
         else:
             Hub.here()
