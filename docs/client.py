@@ -1,7 +1,8 @@
 """Follow your notifications in a terminal:  python docs/client.py http://127.0.0.1:8000 demo demo
 
-All that a client needs, with nothing but `websockets`: a token, a fresh ticket for every socket, acks, a new ticket
-when the server asks to re-authenticate, and the position to resume from when the socket closes.
+To read before writing a client in another language; for Python there is `notifications/client`, which does more. All
+that one needs, with nothing but `websockets`: a token, a fresh ticket for every socket, acks, a new ticket when the
+server asks to re-authenticate, and the position to resume from when the socket closes.
 """
 
 import asyncio

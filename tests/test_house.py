@@ -14,7 +14,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("tickets", "notifications")
 
-PURE = ("notifications/wire/*", "notifications/live/connection.py")
+PURE = (
+    "notifications/wire/*",
+    "notifications/live/connection.py",
+    "notifications/client/connection.py",
+    "notifications/client/printing.py",
+)
+WITHOUT_DJANGO = ("notifications/client/*",)  # it runs where no site is
 STANDARD_LIBRARY_ONLY = ("tickets/grants.py", "tickets/minting.py", "tickets/handshake.py")
 # grants: plain data of the standard library only, so that what is pure on the other side can name it.
 # staff: what admin pages share, as rest is for REST.
@@ -27,6 +33,7 @@ ONLY_IN: dict[tuple[str, ...], tuple[str, ...]] = {
     ("environ",): ("project/settings.py",),
     ("json", "msgspec"): (
         "notifications/wire/*",
+        "notifications/client/spelling.py",
         "tickets/rest.py",  # where DRF reads it: request bodies, strictly
         "tickets/audit.py",  # a log line, never a frame
         "tickets/identification.py",  # a claim that is JSON in a string
@@ -40,6 +47,10 @@ BRIDGES = {
     "ThreadPoolExecutor",
     "to_thread",
 }
+READ_THE_ENVIRONMENT = (
+    "project/settings.py",
+    "notifications/client/terminal.py",  # a program of its own, on somebody else's machine
+)
 BRIDGED_IN = ("tickets/threads.py", "notifications/fanout.py")  # one place a room
 UNTESTED_ALONE = ("*/__init__.py", "*/apps.py", "*/urls.py", "*/migrations/*")
 
@@ -136,6 +147,13 @@ def pure_stays_pure(source: Source, house: House) -> Iterator[str]:
                 yield f"reaches {name} through {by.path}"
 
 
+def runs_without_django(source: Source, house: House) -> Iterator[str]:
+    if source.is_any(WITHOUT_DJANGO):
+        for name, by in reached(source, house).items():
+            if within(name, "django", "rest_framework", "channels", "asgiref", "tickets"):
+                yield f"reaches {name} through {by.path}"
+
+
 def standard_library_only(source: Source, _: House) -> Iterator[str]:
     friends = tuple(path.removesuffix(".py").replace("/", ".") for path in STANDARD_LIBRARY_ONLY)
     if source.is_any(STANDARD_LIBRARY_ONLY):
@@ -159,17 +177,17 @@ def said_in_one_place(source: Source, _: House) -> Iterator[str]:
 
 def one_reader_of_the_environment(source: Source, _: House) -> Iterator[str]:
     tree = ast.parse(source.text)
-    if source.path == "project/settings.py":
+    if source.path in READ_THE_ENVIRONMENT:
         return
     if source.path in ("manage.py", "project/asgi.py"):
         allowed = "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'project.settings')"
         tree = ast.parse(ast.unparse(tree).replace(allowed, "pass"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.environb", "os.getenv"):
-            yield f"reads {ast.unparse(node)}: only project/settings.py may"
+            yield f"reads {ast.unparse(node)}: only {', '.join(READ_THE_ENVIRONMENT)} may"
         elif isinstance(node, ast.ImportFrom) and node.module == "os":
             for name in {alias.name for alias in node.names} & {"environ", "environb", "getenv"}:
-                yield f"imports {name} from os: only project/settings.py may"
+                yield f"imports {name} from os: only {', '.join(READ_THE_ENVIRONMENT)} may"
 
 
 def no_circles(source: Source, house: House) -> Iterator[str]:
@@ -194,6 +212,7 @@ Rule = Callable[[Source, House], Iterator[str]]
 RULES: list[Rule] = [
     two_rooms_one_arrow,
     pure_stays_pure,
+    runs_without_django,
     standard_library_only,
     said_in_one_place,
     one_reader_of_the_environment,
@@ -239,6 +258,15 @@ FORBIDDEN = [
         },
         "reaches django.conf.settings through notifications/conf.py",
     ),
+    (pure_stays_pure, {"notifications/client/connection.py": "import asyncio"}, "asyncio"),
+    (runs_without_django, {"notifications/client/account.py": "from django.conf import settings"}, "django.conf"),
+    (
+        runs_without_django,
+        {"notifications/client/steps.py": "from .. import conf", "notifications/conf.py": "import tickets.grants"},
+        "reaches tickets.grants through notifications/conf.py",
+    ),
+    (said_in_one_place, {"notifications/client/account.py": "import json"}, "json"),
+    (one_reader_of_the_environment, {"notifications/client/commands.py": "import os\nos.environ"}, "os.environ"),
     (standard_library_only, {"tickets/grants.py": "import msgspec"}, "msgspec"),
     (standard_library_only, {"tickets/handshake.py": "from . import network"}, "tickets.network"),
     (said_in_one_place, {"notifications/api.py": "from channels.layers import get_channel_layer"}, "channels.layers"),
@@ -277,6 +305,9 @@ ALLOWED = {
     "notifications/fanout.py": "from channels.layers import get_channel_layer\nlayer.group_send('g', {})",
     "notifications/wire/native.py": "import msgspec\nfrom .vocabulary import Ack",
     "notifications/wire/vocabulary.py": "from enum import StrEnum",
+    "notifications/client/client.py": "import asyncio\nfrom ..wire.vocabulary import Ack",
+    "notifications/client/spelling.py": "import json, msgspec",
+    "notifications/client/terminal.py": "import os\nos.environ",
     "tickets/minting.py": "import secrets\nfrom tickets.grants import Grant",
     "tickets/grants.py": "from dataclasses import dataclass\n@dataclass\nclass Grant:\n    user_id: int",
     "tickets/threads.py": "from concurrent.futures import ThreadPoolExecutor",

@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+
+from notifications.client import Position
+from notifications.client.errors import Misused
+from notifications.client.keeping import Kept
+
+
+def test_a_position_is_kept(tmp_path):
+    file = tmp_path / "position"
+    assert Kept(file).read() is None
+    Kept(file).write(Position("e", 7))
+    assert Kept(file).read() == Position("e", 7)
+    assert [path.name for path in tmp_path.iterdir()] == ["position"]
+
+
+def test_the_same_is_not_written_again(tmp_path):
+    kept = Kept(tmp_path / "position")
+    kept.write(Position("e", 7))
+    before = (tmp_path / "position").stat().st_ino
+    kept.write(Position("e", 7))
+    kept.write(None)
+    assert (tmp_path / "position").stat().st_ino == before
+
+
+def test_something_else_is_left_alone(tmp_path):
+    (tmp_path / "notes").write_text("dear diary")
+    with pytest.raises(Misused, match="notes holds no position"):
+        Kept(tmp_path / "notes").read()
+    assert (tmp_path / "notes").read_text() == "dear diary"
+
+
+def test_the_old_one_stands_until_the_new_one_does(tmp_path, monkeypatch):
+    kept = Kept(tmp_path / "position")
+    kept.write(Position("e", 7))
+
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        kept.write(Position("e", 8))
+    assert kept.read() == Position("e", 7)
+    assert [path.name for path in tmp_path.iterdir()] == ["position"]
