@@ -1,4 +1,4 @@
-"""The inbox as pages: everything on it works without JavaScript; `static/usher/inbox.js` makes it live."""
+"""The site's own pages: everything on them works without JavaScript; `static/usher/` makes them live."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,12 +14,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from . import api, store
-from .models import Notification
-from .wire.content import GREATEST_INTEGER
+from tickets.api import end_other_sessions, end_own_session
 
-PAGE = 25
-TABS = (("all", "All"), ("unread", "Unread"), ("archived", "Archived"))
+from . import api, pages
+from .wire.native import STATE_IDS
+
 STATES = ("read", "unread", "archived", "unarchived")
 
 
@@ -27,54 +26,29 @@ STATES = ("read", "unread", "archived", "unarchived")
 @never_cache
 @login_required
 def inbox(request: HttpRequest) -> HttpResponse:
-    """Newest first; `?show=all|unread|archived`, `?before=<number>` for what is older."""
-    show = request.GET.get("show", "all")
-    if show not in dict(TABS):
-        raise BadRequest("show is all, unread or archived")
-    before = _number(request.GET.get("before"))
-    now = timezone.now()
-    # The position first: the live connection goes on from it, so what is numbered meanwhile is told there.
-    position = store.position_of(store.ensure_stream(request.user.pk))
-    unread, _unseen = api.counts(request.user, now=now)
-    shown: dict[str, Any] = {"unread": show == "unread", "archived": show == "archived", "before": before}
-    rows = list(store.listed(request.user.pk, head=position.head, now=now, **shown)[: PAGE + 1])
-    more = len(rows) > PAGE
-    context: dict[str, Any] = {
-        "show": show,
-        "tabs": TABS,
-        "position": position,
-        "unread": unread,
-        "rows": [_shown(row) for row in rows[:PAGE]],
-        "next_page": rows[PAGE - 1].seq if more else None,
-        "first_page": before is None,
-        "blank": {},
-    }
-    return render(request, "usher/inbox.html", context)
-
-
-def _shown(row: Notification) -> dict[str, Any]:
-    names = ("id", "seq", "kind", "level", "title", "body", "url", "created_at")
-    return {name: getattr(row, name) for name in names} | {
-        "read": row.read_at is not None,
-        "archived": row.archived_at is not None,
-    }
+    """The list itself is a tag's: see `templatetags/usher.py`."""
+    pages.asked(request.GET)
+    return render(request, "usher/inbox.html", {"unread": pages.standing(request).unread})
 
 
 @require_POST
 @login_required
 def mark(request: HttpRequest) -> HttpResponse:
-    """A button of the inbox: its name is the state, its value a notification's id or `all` (up to `through`)."""
+    """A button of the inbox: its name is the state, its value a notification's id, `selected` (those in `ids`) or `all`
+    (up to `through`)."""
     state = next((state for state in STATES if state in request.POST), None)
     if state is None:
         raise BadRequest("no state was named")
     which = request.POST[state]
-    through = _number(request.POST.get("through"))
     if which == "all":
+        through = pages.number(request.POST.get("through"))
         if through is None:
             raise BadRequest("through is missing")
         api.mark(request.user, state=state, through=through)
-    else:
-        api.mark(request.user, state=state, ids=[_uuid(which)])
+    elif ids := [_uuid(text) for text in (request.POST.getlist("ids") if which == "selected" else [which])]:
+        if len(ids) > STATE_IDS:
+            raise BadRequest("these are too many at once")
+        api.mark(request.user, state=state, ids=ids)
     return HttpResponseRedirect(_back(request))
 
 
@@ -84,16 +58,36 @@ def _back(request: HttpRequest) -> str:
     return wanted if safe else reverse("inbox")
 
 
-def _number(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 16 and int(text) <= GREATEST_INTEGER):
-        raise BadRequest("that is no number of a notification")
-    return int(text)
-
-
 def _uuid(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise BadRequest("that is no id of a notification") from None
+        raise BadRequest("that is no id") from None
+
+
+@require_safe
+@never_cache
+@login_required
+def devices(request: HttpRequest) -> HttpResponse:
+    """Where the person is signed in."""
+    found = pages.devices(request.user.pk, _current(request), now=timezone.now())
+    others = sum(not device.current for device in found)
+    context: dict[str, Any] = {"devices": found, "others": others, "ended": "ended" in request.GET}
+    return render(request, "usher/devices.html", context)
+
+
+@require_POST
+@login_required
+def end_device(request: HttpRequest) -> HttpResponse:
+    """Sign out one device (`session`), or all but this one (`session=others`). This one goes by signing out."""
+    which = request.POST.get("session", "")
+    if which == "others":
+        end_other_sessions(request.user.pk, _current(request))
+    elif _uuid(which) != _current(request):
+        end_own_session(request.user.pk, _uuid(which))
+    return HttpResponseRedirect(f"{reverse('devices')}?ended")
+
+
+def _current(request: HttpRequest) -> UUID | None:
+    """The login session that the page is shown to, as the middleware of `tickets` has found it."""
+    return getattr(request, "usher_session", None)

@@ -1,339 +1,362 @@
 /**
- * Makes the inbox page live. The page works without this file; here nothing is decided that the server does not decide
- * too: what cannot be said row by row is fetched as the page itself.
- *
- * Text of notifications only ever goes through `textContent`.
+ * `<usher-inbox>`: makes the list live. It works without this file, and here nothing is decided that the server does
+ * not decide too: what cannot be said row by row is fetched as the page itself.
  *
  * @module
  */
 
-import { UnauthorizedError } from "./client.js";
-import { SharedConnection } from "./shared.js";
+import { Keys } from "./keys.js";
+import { page } from "./page.js";
+import { groupByDay, isMeant, isRead, one, paint, rowOf, tellTimes } from "./rows.js";
+import { Selection } from "./selection.js";
+import { Undo } from "./undo.js";
 
-const TOASTS = 3;
-const TOAST_MS = 8_000;
+/** @import { Notification } from "./frames.js" */
+/** @import { Page, PageEvents } from "./page.js" */
 
-/** How long a lost connection is not worth a word: the blink of a lift or of a deployment. */
-const PATIENCE_MS = 1_500;
+/** What the server renders anew. */
+const PARTS = ["unread", "all", "tabs", "days", "empty", "pages"];
+const TYPING_MS = 250;
+/** Longer than an arrival and a change may cross: see `counts.js`. */
+const LOOKED_MS = 2_500;
+const MINUTE_MS = 60_000;
 
-const WORDS = {
-  idle: "Starting …",
-  connecting: "Connecting …",
-  connected: "Live",
-  waiting: "Connection lost",
-  offline: "You are offline",
-  unauthorized: "Your session has ended",
-  closed: "Not live",
-};
+export class UsherInbox extends HTMLElement {
+  /** @type {Page} */
+  #live = /** @type {any} */ (null);
+  /** @type {Selection | undefined} */
+  selection;
+  /** @type {Undo | undefined} */
+  undo;
+  #work = Promise.resolve();
+  #waits = false;
+  #loads = 0;
+  /** New ones that this page of the list does not show. */
+  #newer = 0;
+  #day = new Date().getDate();
+  /** @type {(() => void)[]} */
+  #ends = [];
+  #listening = new AbortController();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #typing;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #looked;
 
-/** @param {string} selector @param {ParentNode} [within] @returns {HTMLElement} */
-function one(selector, within = document) {
-  const found = within.querySelector(selector);
-  if (!(found instanceof HTMLElement)) throw new Error(`the page has no ${selector}`);
-  return found;
-}
-
-/** @param {string} name */
-function cookie(name) {
-  const found = document.cookie.split("; ").find((pair) => pair.startsWith(`${name}=`));
-  return found ? decodeURIComponent(found.slice(name.length + 1)) : "";
-}
-
-/** @param {string} url @param {object} body */
-async function post(url, body) {
-  const answer = await fetch(url, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "X-CSRFToken": cookie("csrftoken") },
-    body: JSON.stringify(body),
-    signal: AbortSignal.timeout(10_000), // a server that hangs must not use up the page's connections
-  });
-  // Either the session is over, or somebody signed in anew in another tab and this page's CSRF token with it; both are
-  // mended by signing in.
-  if (answer.status === 401 || answer.status === 403) throw new UnauthorizedError(`${url} answered ${answer.status}`);
-  if (!answer.ok) throw new Error(`${url} answered ${answer.status}`);
-  return answer.json();
-}
-
-class Inbox {
-  constructor() {
-    this.main = one("main[data-inbox]");
-    this.list = one("#list");
-    this.shows = this.main.dataset.show ?? "all";
-    this.unread = Number(one("#unread").dataset.count);
-    this.version = Number(this.main.dataset.stateVersion);
-    /** The text of the tab without its count. */
-    this.title = document.title.replace(/^\(\d+\) /, "");
-    /** @type {number | undefined} */
-    this.quiet = undefined;
-    this.refreshing = Promise.resolve();
-    this.client = new SharedConnection({
-      user: this.main.dataset.user ?? "",
-      position: { epoch: this.main.dataset.epoch ?? "", seq: Number(this.main.dataset.head) },
-      getTicket: ({ reason }) => post(this.main.dataset.tickets ?? "", { purpose: reason }),
-    });
+  connectedCallback() {
+    const live = page();
+    if (!live) return;
+    this.#live = live;
+    this.selection ??= new Selection(this, live.words);
+    this.undo ??= new Undo(this, live, (state, ids) => this.act(state, ids));
+    const keys = new Keys(this);
+    const minute = setInterval(() => this.#everyMinute(), MINUTE_MS);
+    this.#ends = [
+      live.on("arrived", (frame) => this.#arrived(frame)),
+      live.on("changed", (change) => this.#apply(change)),
+      live.on("stale", () => void this.refresh()),
+      live.on("counts", () => this.#count()),
+      () => keys.end(),
+      () => clearInterval(minute),
+    ];
+    const { signal } = this.#listening;
+    this.addEventListener("submit", (event) => this.#submitted(event), { signal });
+    this.addEventListener("click", (event) => this.#clicked(event), { signal });
+    this.addEventListener("input", (event) => this.#typed(event), { signal });
+    one("[data-again]", this).addEventListener("click", () => void this.refresh(), { signal });
+    addEventListener("popstate", () => void this.#load(location.href), { signal });
+    document.addEventListener("visibilitychange", () => this.#looking(), { signal });
+    this.#regroup();
+    this.#count();
+    this.#goToTheOne();
+    this.#looking(0);
   }
 
-  start() {
-    this.client.on("state", (change) => this.tell(change));
-    this.client.on("notification", (frame) => this.arrived(frame));
-    this.client.on("change", (frame) => this.changed(frame));
-    this.client.on("gap", () => this.refresh());
-    this.client.on("welcome", (frame) => this.welcomed(frame));
-    this.client.on("reauth", (change) => {
-      if (change.state === "failed" && change.reason === "unauthorized") this.say();
-      // What was marked while the connection was held is only told by the version.
-      if (change.state === "done" && change.state_version !== this.version) this.refresh();
-    });
-    document.addEventListener("submit", (event) => this.submitted(event));
-    one("[data-retry]").addEventListener("click", () => this.client.retryNow());
-    addEventListener("online", () => this.client.setOnline(true));
-    addEventListener("offline", () => this.client.setOnline(false));
-    // A page that is kept for the back button or frozen must hold nothing; and may have missed much when it is back.
-    addEventListener("pagehide", () => this.client.leave());
-    document.addEventListener("freeze", () => this.client.leave());
-    addEventListener("pageshow", (event) => event.persisted && this.again());
-    document.addEventListener("resume", () => this.again());
-    document.addEventListener("visibilitychange", () => {
-      if (document.visibilityState === "visible") this.client.lookedAt();
-    });
-    if (!navigator.onLine) this.client.setOnline(false);
-    this.localTimes(document);
-    this.client.open();
+  disconnectedCallback() {
+    for (const end of this.#ends) end();
+    this.#listening.abort();
+    this.#listening = new AbortController();
   }
 
-  async again() {
-    await this.refresh();
-    this.client.open();
+  get shows() {
+    return this.dataset.show ?? "all";
+  }
+
+  /** @returns {HTMLElement[]} */
+  get rows() {
+    return [...this.querySelectorAll("li")].filter((row) => row.dataset.id);
   }
 
   // --- What is heard ---
 
-  /** @param {any} frame */
-  welcomed(frame) {
-    one("#notice").hidden = true;
-    if (frame.state_version !== this.version) this.refresh();
-  }
-
-  /** @param {any} frame */
-  arrived(frame) {
-    if (!frame.read) this.count(this.unread + 1);
-    if (!frame.replayed) this.toast(frame);
-    if (frame.seq === null || this.shows === "archived" || this.main.dataset.firstPage !== "yes") return;
-    const row = this.rowOf(frame);
-    row.classList.add("arrived");
-    this.list.prepend(row);
-    this.emptiness();
-  }
-
-  /** @param {any} frame */
-  changed(frame) {
-    const known = frame.state_version === this.version + 1 && frame.state !== "changed";
-    this.version = Math.max(this.version, frame.state_version);
-    this.count(frame.unread);
-    // What moves between the tabs is the server's to say.
-    if (!known || frame.state === "archived" || frame.state === "unarchived" || this.shows !== "all") {
-      this.refresh();
+  /** @param {Notification} frame */
+  #arrived(frame) {
+    if (frame.seq === null || this.shows === "archived") return;
+    this.#looking();
+    const searching = one("input[type=search]", this);
+    if (searching instanceof HTMLInputElement && searching.value) {
+      void this.refresh(); // whether it is found is the server's to say
       return;
     }
-    for (const row of this.list.querySelectorAll("li")) {
-      const meant = frame.ids ? frame.ids.includes(row.dataset.id) : Number(row.dataset.seq) <= frame.through;
-      if (meant && (frame.state === "read" || frame.state === "unread")) this.paint(row, frame.state === "read");
+    if (this.dataset.firstPage !== "yes") {
+      this.#newer += 1;
+      const link = one("[data-newer]", this);
+      link.textContent = this.#live.words.say("new", { n: this.#newer });
+      link.hidden = false;
+      return;
     }
+    const row = rowOf(frame, this.#live.words);
+    row.id = `usher-${frame.id}`;
+    row.classList.add("usher-arrived");
+    this.#group([row, ...this.rows]);
   }
 
-  /** Take the list, the counts and the forms from the page as the server renders it now. */
-  refresh() {
-    this.refreshing = this.refreshing.then(() => this.fetchPage()).catch(() => {}); // the next change asks again
-    return this.refreshing;
+  /** @param {PageEvents["changed"]} change */
+  #apply(change) {
+    const { state } = change;
+    if (state === "seen") return;
+    const meant = this.rows.filter((row) => isMeant(row, change));
+    const painted = state === "read" || state === "unread";
+    if (painted) for (const row of meant) paint(row, state === "read", this.#live.words);
+    const { shows } = this;
+    const goes = { archived: shows !== "archived", unarchived: shows === "archived", read: shows === "unread" };
+    if (goes[/** @type {keyof typeof goes} */ (state)]) this.#remove(meant);
+    // What comes into this list, or fills it up from the next page, is the server's to say.
+    else if (!painted || shows === "unread") void this.refresh();
   }
 
-  async fetchPage() {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (!answer.ok || answer.redirected) return; // signed out: the status line says so already
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (one("main", page).dataset.user !== this.main.dataset.user) return location.reload(); // whoever is here now
-    for (const id of ["list", "empty", "unread"]) one(`#${id}`).replaceWith(one(`#${id}`, page));
-    one("[data-mark-all]").replaceWith(one("[data-mark-all]", page));
-    one(".pages").replaceWith(one(".pages", page));
-    for (const form of document.querySelectorAll("form")) {
-      const token = form.querySelector("[name=csrfmiddlewaretoken]");
-      const fresh = page.querySelector("[name=csrfmiddlewaretoken]");
-      if (token instanceof HTMLInputElement && fresh instanceof HTMLInputElement) token.value = fresh.value;
-    }
-    this.list = one("#list");
-    this.version = Math.max(this.version, Number(one("main", page).dataset.stateVersion));
-    this.count(Number(one("#unread").dataset.count));
-    this.localTimes(this.list);
+  /** @param {HTMLElement[]} rows */
+  #remove(rows) {
+    const held = rows.find((row) => row.contains(document.activeElement));
+    const next = held && this.rows.slice(this.rows.indexOf(held)).find((row) => !rows.includes(row));
+    for (const row of rows) row.remove();
+    this.#group(this.rows);
+    if (held) (next ?? this.rows.at(-1) ?? one("h1", this)).focus();
+    if (rows.length && this.querySelector("[rel=next]")) void this.refresh();
   }
 
   // --- What the person does ---
 
-  /** @param {SubmitEvent} event */
-  async submitted(event) {
-    const form = event.target;
-    if (!(form instanceof HTMLFormElement)) return;
-    if (form.matches("[data-sign-out]")) {
-      this.client.signedOut();
-      return;
-    }
-    const button = event.submitter;
-    if (!(button instanceof HTMLButtonElement) || !form.matches("#rows, [data-mark-all]")) return;
-    event.preventDefault();
-    const state = button.name;
-    const which = button.value === "all" ? { through: this.client.position?.seq ?? 0 } : { ids: [button.value] };
+  /**
+   * Set a state on some of the rows: shown at once, taken back if it could not be done.
+   *
+   * @param {string} state
+   * @param {string[]} ids
+   */
+  async act(state, ids) {
+    if (!ids.length) return;
+    const marked = this.#live.mark({ ids, state });
+    this.#work = this.#work.then(() => marked).catch(() => {}); // before what `#apply` may ask of the server
+    this.#apply({ state: /** @type {any} */ (state), ids });
     try {
-      await post(this.main.dataset.stateUrl ?? "", { state, ...which });
-      if (this.client.state !== "connected") await this.refresh(); // else the change is heard
-    } catch (error) {
-      if (error instanceof UnauthorizedError) this.say();
-      else this.fallBack(form, button);
+      await marked;
+      this.#problem("");
+    } catch {
+      this.undo?.clear();
+      this.#problem(this.#live.words.say("not_saved"));
+      void this.refresh({ quietly: true });
     }
   }
 
-  /** The page's own way, without this script. @param {HTMLFormElement} form @param {HTMLButtonElement} button */
-  fallBack(form, button) {
-    const chosen = document.createElement("input");
-    Object.assign(chosen, { type: "hidden", name: button.name, value: button.value });
-    form.append(chosen);
-    form.submit();
+  /** The same, with a way back. @param {string} state @param {HTMLElement[]} rows */
+  do(state, rows) {
+    const wanted = rows.filter((row) => !(state === "read" && isRead(row)) && !(state === "unread" && !isRead(row)));
+    const ids = wanted.map((row) => row.dataset.id ?? "");
+    if (ids.length) this.undo?.offer(state, ids);
+    return this.act(state, ids);
+  }
+
+  /** @param {SubmitEvent} event */
+  #submitted(event) {
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement)) return;
+    if (form.matches("[role=search]")) {
+      event.preventDefault();
+      this.#search(form);
+      return;
+    }
+    const pressed = event.submitter;
+    if (!(pressed instanceof HTMLButtonElement) || form.method === "dialog") return;
+    event.preventDefault();
+    if (pressed.value === "all") void this.#markAll(pressed.name);
+    else if (pressed.value === "selected") void this.do(pressed.name, this.selection?.rows ?? []);
+    else void this.do(pressed.name, this.rows.filter((row) => row.dataset.id === pressed.value));
+  }
+
+  /** As of what was told to this page: who comes meanwhile stays as it is. @param {string} state */
+  async #markAll(state) {
+    try {
+      await this.#live.mark({ through: this.#live.connection.position?.seq ?? 0, state });
+      this.#problem("");
+    } catch {
+      this.#problem(this.#live.words.say("not_saved"));
+    }
+  }
+
+  /** @param {MouseEvent} event */
+  #clicked(event) {
+    const link = event.target instanceof Element ? event.target.closest("a") : null;
+    if (!link) return;
+    const row = link.closest("li");
+    if (row?.dataset.id && !isRead(row)) void this.act("read", [row.dataset.id]);
+    const elsewhere = event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0;
+    if (row || elsewhere || !link.matches(".usher-tabs a, .usher-pages a, .usher-empty a, [data-newer]")) return;
+    event.preventDefault();
+    const tab = link.closest(".usher-tabs") !== null;
+    void this.#load(link.href, { push: true }).then(() => {
+      if (tab) one(".usher-tabs [aria-current]", this).focus();
+      else this.#toTheTop();
+    });
+  }
+
+  #toTheTop() {
+    this.scrollIntoView({ block: "start" });
+    (this.rows[0] ?? one("h1", this)).focus({ preventScroll: true });
+  }
+
+  /** @param {Event} event */
+  #typed(event) {
+    const { target } = event;
+    if (!(target instanceof HTMLInputElement) || target.type !== "search" || !target.form) return;
+    const { form } = target;
+    clearTimeout(this.#typing);
+    this.#typing = setTimeout(() => this.#search(form), TYPING_MS);
+  }
+
+  /** @param {HTMLFormElement} form */
+  async #search(form) {
+    clearTimeout(this.#typing);
+    const asked = new URL(location.href);
+    asked.search = new URLSearchParams(/** @type {any} */ (new FormData(form))).toString();
+    if (!asked.searchParams.get("q")) asked.searchParams.delete("q");
+    await this.#load(asked.href, { replace: true });
+    if (asked.searchParams.has("q")) {
+      this.#live.announcer.say(this.#live.words.say("found", { n: this.rows.length }), "search");
+    }
+  }
+
+  // --- The page as the server renders it ---
+
+  /** @param {{ quietly?: boolean }} [how] quietly: a problem that is shown stays */
+  refresh({ quietly = false } = {}) {
+    if (!this.#waits) {
+      this.#waits = true;
+      // After what is being marked: or a row would come back for a moment.
+      this.#work = this.#work.then(() => {
+        this.#waits = false;
+        return this.#load(location.href, { quietly });
+      });
+    }
+    return this.#work;
+  }
+
+  /** @param {string} address @param {{ push?: boolean, replace?: boolean, quietly?: boolean }} [how] */
+  async #load(address, { push = false, replace = false, quietly = false } = {}) {
+    this.#loads += 1;
+    const turn = this.#loads;
+    const busy = one("[data-rows]", this);
+    busy.setAttribute("aria-busy", "true");
+    try {
+      const fresh = await this.#live.rendered(address);
+      if (turn !== this.#loads) return; // somebody asked for something else meanwhile
+      if (push) history.pushState(null, "", address);
+      if (replace) history.replaceState(null, "", address);
+      this.#take(one("usher-inbox", fresh));
+      if (!quietly) this.#problem("");
+    } catch {
+      // A page that cannot be had while the connection is down is no news; what the person asked for is.
+      if (turn === this.#loads && (push || replace || this.#live.state.state === "connected")) {
+        this.#problem(this.#live.words.say("not_loaded"));
+      }
+    } finally {
+      if (turn === this.#loads) busy.removeAttribute("aria-busy");
+    }
+  }
+
+  /** @param {HTMLElement} fresh */
+  #take(fresh) {
+    const focused = document.activeElement?.closest("li")?.id;
+    const act = document.activeElement?.getAttribute("data-act");
+    const selected = this.selection?.ids ?? [];
+    for (const part of PARTS) one(`[data-part="${part}"]`, this).replaceWith(one(`[data-part="${part}"]`, fresh));
+    one(".usher-bulk-acts", this).replaceWith(one(".usher-bulk-acts", fresh));
+    for (const name of ["csrfmiddlewaretoken", "next", "show"]) {
+      const from = fresh.querySelector(`[name=${name}]`);
+      for (const to of this.querySelectorAll(`[name=${name}]`)) {
+        if (to instanceof HTMLInputElement && from instanceof HTMLInputElement) to.value = from.value;
+      }
+    }
+    const box = /** @type {HTMLInputElement} */ (one("[type=search]", this));
+    if (box !== document.activeElement) box.value = one("[type=search]", fresh).getAttribute("value") ?? "";
+    this.dataset.show = fresh.dataset.show;
+    this.dataset.firstPage = fresh.dataset.firstPage;
+    this.#newer = 0;
+    one("[data-newer]", this).hidden = true;
+    this.#regroup();
+    this.selection?.restore(selected);
+    const row = focused ? document.getElementById(focused) : null;
+    const button = row?.querySelector(`[data-act="${act}"]:not([hidden])`);
+    if (button instanceof HTMLElement) button.focus();
+    else row?.focus();
+  }
+
+  #regroup() {
+    this.#group(this.rows);
+  }
+
+  /** @param {HTMLElement[]} rows */
+  #group(rows) {
+    const focused = document.activeElement;
+    groupByDay(one('[data-part="days"]', this), rows, this.#live.words);
+    if (focused instanceof HTMLElement && this.contains(focused)) focused.focus({ preventScroll: true });
+    tellTimes(this, this.#live.words);
+    one('[data-part="empty"]', this).hidden = rows.length > 0;
+    this.selection?.changed();
+  }
+
+  #everyMinute() {
+    tellTimes(this, this.#live.words);
+    if (this.#day === new Date().getDate()) return;
+    this.#day = new Date().getDate();
+    this.#regroup();
   }
 
   // --- What is shown ---
 
-  /** @param {any} frame */
-  rowOf(frame) {
-    const template = one("template#row");
-    if (!(template instanceof HTMLTemplateElement)) throw new Error("#row is no template");
-    const row = one("li", /** @type {DocumentFragment} */ (template.content.cloneNode(true)));
-    row.dataset.id = frame.id;
-    row.dataset.seq = frame.seq;
-    row.dataset.level = frame.level;
-    const title = one("[data-title]", row);
-    title.textContent = frame.title;
-    if (frame.url) title.replaceWith(this.linkTo(frame));
-    this.fill(one("[data-body]", row), frame.body);
-    this.fill(one("[data-kind]", row), frame.kind);
-    const time = one("[data-time]", row);
-    time.setAttribute("datetime", frame.created_at);
-    for (const button of row.querySelectorAll("button")) button.value = frame.id;
-    this.paint(row, frame.read);
-    this.localTimes(row);
-    return row;
-  }
-
-  /** @param {any} frame */
-  linkTo(frame) {
-    const link = document.createElement("a");
-    link.dataset.title = "";
-    link.textContent = frame.title;
-    // The server accepts only these; a page does not have to believe that.
-    if (/^(https?:\/\/|\/(?![/\\]))/i.test(frame.url)) link.href = frame.url;
-    return link;
-  }
-
-  /** @param {HTMLElement} element @param {string} text */
-  fill(element, text) {
-    element.textContent = text;
-    element.hidden = !text;
-  }
-
-  /** @param {HTMLElement} row @param {boolean} read */
-  paint(row, read) {
-    row.classList.toggle("unread", !read);
-    one(".mark", row).textContent = read ? "" : "Unread: ";
-    one(".act-read", row).hidden = read;
-    one(".act-unread", row).hidden = !read;
-  }
-
-  /** @param {number} unread */
-  count(unread) {
-    this.unread = unread;
-    const badge = one("#unread");
-    badge.dataset.count = String(unread);
-    badge.hidden = unread === 0;
-    badge.firstChild && (badge.firstChild.nodeValue = String(unread));
-    document.title = unread ? `(${unread}) ${this.title}` : this.title;
-    const all = one("[data-mark-all] button");
+  #count() {
+    const { unread } = this.#live.counts;
+    const shown = one('[data-part="unread"]', this);
+    shown.hidden = unread === 0;
+    one("[data-number]", shown).textContent = String(unread);
+    const all = one('[data-part="all"] button', this);
     if (all instanceof HTMLButtonElement) all.disabled = unread === 0;
+    if (!("countInTitle" in this.dataset)) return;
+    const title = document.title.replace(/^\(\d+\) /, "");
+    document.title = unread ? `(${unread}) ${title}` : title;
   }
 
-  emptiness() {
-    one("#empty").hidden = this.list.children.length > 0;
+  /** @param {string} words */
+  #problem(words) {
+    const problem = one("[data-problem]", this);
+    one("[data-words]", problem).textContent = words;
+    problem.hidden = !words;
   }
 
-  /** @param {any} frame */
-  toast(frame) {
-    const toasts = one("#toasts");
-    const toast = document.createElement("div");
-    toast.className = "toast";
-    toast.dataset.level = frame.level;
-    const title = document.createElement("strong");
-    title.textContent = frame.title;
-    const close = document.createElement("button");
-    close.className = "quiet";
-    close.type = "button";
-    close.textContent = "×";
-    close.setAttribute("aria-label", "Dismiss");
-    close.addEventListener("click", () => toast.remove());
-    toast.append(title, close);
-    if (frame.body) {
-      const body = document.createElement("p");
-      body.textContent = frame.body;
-      toast.append(body);
-    }
-    toasts.append(toast);
-    while (toasts.children.length > TOASTS) toasts.firstElementChild?.remove();
-    let left = setTimeout(() => toast.remove(), TOAST_MS);
-    toast.addEventListener("pointerenter", () => clearTimeout(left));
-    toast.addEventListener("pointerleave", () => (left = setTimeout(() => toast.remove(), TOAST_MS / 2)));
+  /** Whoever looks at the newest has seen them: after a moment, and not behind another tab. @param {number} [ms] */
+  #looking(ms = LOOKED_MS) {
+    clearTimeout(this.#looked);
+    this.#looked = setTimeout(() => {
+      const newest = this.dataset.firstPage === "yes" && this.shows !== "archived";
+      if (!newest || document.visibilityState !== "visible" || !this.#live.counts.unseen) return;
+      const through = this.#live.connection.position?.seq ?? 0;
+      this.#live.mark({ through, state: "seen" }).catch(() => {}); // it is marked the next time
+    }, ms);
   }
 
-  /** The connection's state, said once it has lasted. @param {any} change */
-  tell(change) {
-    clearTimeout(this.quiet);
-    const passing = change.state === "connecting" || change.state === "waiting";
-    if (passing && one("#status").dataset.state === "connected") {
-      this.quiet = setTimeout(() => this.show(change), PATIENCE_MS);
-    } else {
-      this.show(change);
-    }
-  }
-
-  /** @param {any} change */
-  show(change) {
-    const status = one("#status");
-    status.dataset.state = change.state;
-    one("[data-words]").textContent = WORDS[/** @type {keyof typeof WORDS} */ (change.state)] ?? change.state;
-    one("[data-retry]").hidden = change.state !== "waiting";
-    if (change.reason === "another_person") location.reload(); // what is on this page is not theirs to see
-    else if (change.state === "unauthorized") this.say();
-    if (change.state === "closed" && change.code === 4504) this.say("This inbox is open in too many places.");
-  }
-
-  /** What the person has to do, without leaving the page. */
-  say(words = "Your session has ended. What is on this page stays as it is.") {
-    const notice = one("#notice");
-    notice.textContent = words;
-    const link = document.createElement("a");
-    link.href = `${this.main.dataset.login}?next=${encodeURIComponent(location.pathname + location.search)}`;
-    link.target = "_blank";
-    link.textContent = "Sign in again";
-    const on = document.createElement("button");
-    on.type = "button";
-    on.textContent = "Go on";
-    on.addEventListener("click", () => this.client.renew());
-    notice.append(link, on);
-    notice.hidden = false;
-  }
-
-  /** Times in the words of the person's own place. @param {ParentNode} within */
-  localTimes(within) {
-    const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-    for (const time of within.querySelectorAll("time[datetime]")) {
-      const moment = new Date(time.getAttribute("datetime") ?? "");
-      if (!Number.isNaN(moment.getTime())) time.textContent = format.format(moment);
-    }
+  /** The notification that the address names. */
+  #goToTheOne() {
+    const row = this.rows.find((each) => `#${each.id}` === location.hash);
+    if (!row) return;
+    row.classList.add("usher-here");
+    row.focus();
   }
 }
-
-new Inbox().start();

@@ -38,6 +38,7 @@ class Watched:
 
     context: BrowserContext
     base: str
+    scripts: bool = True
     complaints: list[str] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
 
@@ -79,7 +80,7 @@ async def profile(browser):
     @contextlib.asynccontextmanager
     async def open_profile(base: str, **options) -> AsyncIterator[Watched]:
         context = await browser.new_context(**options)
-        watched = Watched(context, base)
+        watched = Watched(context, base, scripts=options.get("java_script_enabled", True))
         try:
             yield watched
             # Now: that a page is closed while it connects is the test's doing, and Chromium complains of it.

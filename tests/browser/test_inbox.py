@@ -40,11 +40,11 @@ def services(site):
 
 
 async def live(page):
-    await expect(page.locator("#status")).to_have_attribute("data-state", "connected")
+    await expect(page.locator("usher-status")).to_have_attribute("data-state", "connected")
 
 
 def titles(page):
-    return page.locator("#list [data-title]")
+    return page.locator("usher-inbox [data-title]")
 
 
 async def test_a_notification_appears_as_a_toast_and_a_row(site, profile):
@@ -56,11 +56,11 @@ async def test_a_notification_appears_as_a_toast_and_a_row(site, profile):
         said = {"title": "Hello", "body": "From another terminal.", "level": "success", "url": "/?show=all"}
         await tell_from_elsewhere(site, person.username, **said)
         committed = time.monotonic()
-        await expect(page.locator(".toast")).to_contain_text("Hello")
+        await expect(page.locator(".usher-toast")).to_contain_text("Hello")
         await expect(titles(page)).to_have_text(["Hello"])
         assert time.monotonic() - committed < 20, "two seconds are promised"
         await expect(page).to_have_title("(1) Inbox · Usher")
-        await expect(page.locator("#unread")).to_contain_text("1")
+        await expect(page.locator("[data-part=unread]")).to_contain_text("1")
         assert await titles(page).first.get_attribute("href") == "/?show=all"
         await expect(page.get_by_text("Nothing here yet")).to_be_hidden()
 
@@ -109,9 +109,10 @@ async def test_without_javascript(site, profile):
         page = await browser.sign_in(person.username, site.stack.password_of(person.username))
         await expect(titles(page)).to_have_text(["second", "first"])
         await expect(page.get_by_text("Reload to see what is new")).to_be_visible()
-        await page.get_by_role("button", name="Mark read", exact=True).first.click()
+        rows = page.locator("usher-inbox li")
+        await rows.get_by_role("button", name="Mark read", exact=True).first.click()
         await expect(page).to_have_title("(1) Inbox · Usher")
-        await page.get_by_role("button", name="Archive").first.click()
+        await rows.get_by_role("button", name="Archive").first.click()
         await expect(titles(page)).to_have_text(["first"])
         await page.get_by_role("button", name="Mark all read").click()
         await expect(page).to_have_title("Inbox · Usher")
@@ -129,7 +130,7 @@ async def test_the_server_restarts(make_site, profile):
         await expect(titles(page)).to_have_text(["before"])
         site.server.kill()
         await tell_from_elsewhere(site, "demo", title="nobody was there")
-        await expect(page.locator("#status")).to_contain_text("Connection lost")
+        await expect(page.locator("usher-status")).to_contain_text("Connection lost")
         await asyncio.to_thread(site.server.start)
         await live(page)
         await tell(site, "demo", title="after")
@@ -145,7 +146,7 @@ async def test_the_network_is_cut_and_comes_back(site, profile):
         await live(page)
         wire.cut()
         await tell(site, person.username, title="unheard")
-        await expect(page.locator("#status")).to_contain_text("Connection lost")
+        await expect(page.locator("usher-status")).to_contain_text("Connection lost")
         await expect(titles(page)).to_have_count(0)
         wire.mend()
         await page.get_by_role("button", name="Try now").click()
@@ -161,8 +162,8 @@ async def test_an_expired_grant_is_renewed_without_a_word(make_site, profile):
         said = []
         await page.expose_function("said", lambda state: said.append(state))
         await page.evaluate(
-            "new MutationObserver(() => said(document.getElementById('status').dataset.state))"
-            ".observe(document.getElementById('status'), {attributes: true})"
+            "new MutationObserver(() => said(document.querySelector('usher-status').dataset.state))"
+            ".observe(document.querySelector('usher-status'), {attributes: true})"
         )
         await asyncio.sleep(7)  # two grants
         await tell(site, "demo", title="still here")
@@ -182,14 +183,13 @@ async def test_the_session_ends_and_the_page_stays(site, profile):
         await live(elsewhere)
         await elsewhere.get_by_role("button", name="Sign out").click()
         await expect(elsewhere.get_by_role("heading", name="Sign in")).to_be_visible()
-        await expect(page.locator("#notice")).to_contain_text("Your session has ended")
+        await expect(page.locator("[data-notice]")).to_contain_text("Your session has ended")
         await expect(titles(page)).to_have_text(["stays"])
         await tell(site, person.username, title="not for a stranger")
         await fill_in(elsewhere, person.username, password)
-        await page.get_by_role("button", name="Go on").click()
-        await live(page)
+        await live(page)  # by itself: the tab that signed in has opened the connection that all of them share
         await expect(titles(page)).to_have_text(["not for a stranger", "stays"])
-        await expect(page.locator("#notice")).to_be_hidden()
+        await expect(page.locator("[data-notice]")).to_be_hidden()
 
 
 async def test_whoever_signs_in_next_sees_nothing_of_whoever_was_there(site, profile):
@@ -204,7 +204,7 @@ async def test_whoever_signs_in_next_sees_nothing_of_whoever_was_there(site, pro
         await elsewhere.get_by_role("button", name="Sign out").click()
         await fill_in(elsewhere, second.username, site.stack.password_of(second.username))
         await live(elsewhere)
-        await expect(left_open.locator("#notice")).to_contain_text("Your session has ended")
+        await expect(left_open.locator("[data-notice]")).to_contain_text("Your session has ended")
         await left_open.get_by_role("button", name="Go on").click()
         await expect(titles(left_open)).to_have_text(["for the second"])
         await expect(left_open.locator("[data-username]")).to_have_text(second.username)
@@ -271,11 +271,11 @@ async def test_hostile_text_is_shown_as_text(site, profile):
         shown = list(reversed(HOSTILE))
         await expect(titles(page)).to_have_count(len(HOSTILE))
         assert await titles(page).all_text_contents() == shown
-        assert await page.locator("#list [data-body]").all_text_contents() == shown
+        assert await page.locator("usher-inbox [data-body]").all_text_contents() == shown
         await page.reload()
         assert await titles(page).all_text_contents() == shown
         assert await page.title() == f"({len(HOSTILE)}) Inbox · Usher"
-        assert await page.locator("#list img, #list script, #list svg").count() == 0
+        assert await page.locator("usher-inbox .usher-said :is(img, script, svg)").count() == 0
 
 
 ADMIN = ["tickets/ticket/", "tickets/loginsession/"]

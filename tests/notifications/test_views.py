@@ -25,7 +25,7 @@ def page(client, ann):
 
 
 def titles(html):
-    listed = html.partition('<ol class="rows"')[2].partition("</ol>")[0]
+    listed = html.partition("<usher-inbox")[2].partition("</usher-inbox>")[0]
     return re.findall(r"data-title[^>]*>([^<]*)<", listed)
 
 
@@ -61,7 +61,7 @@ def test_the_newest_first_with_the_count_in_the_title(page, ann):
     html = page()
     assert titles(html) == ["number 2", "number 1", "number 0"]
     assert "<title>(3) Inbox · Usher</title>" in html
-    assert 'data-head="3"' in html
+    assert '"head": 3,' in html
 
 
 def test_nobody_elses(page, people):
@@ -159,9 +159,11 @@ def test_the_way_back_stays_on_the_site(client, ann, wanted):
     assert press(client, read="all", through="0", next=wanted).headers["Location"] == "/"
 
 
-@pytest.mark.parametrize("path", ["/", "/accounts/login/", "/admin/login/", "/api/docs/", "/healthz", "/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/", "/devices/", "/accounts/login/", "/admin/login/", "/api/docs/", "/healthz", "/nothing"]
+)
 def test_a_strict_policy_on_every_page(client, ann, path):
-    if path == "/":
+    if path in ("/", "/devices/"):
         client.force_login(ann)
     policy = client.get(path).headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -195,3 +197,57 @@ def test_a_page_is_not_shown_to_an_ended_session(client, ann):
     api.notify(ann, title="after")
     assert client.get("/").headers["Location"].startswith("/accounts/login/")
     assert press(client, read="all", through="2").headers["Location"].startswith("/accounts/login/")
+
+
+def test_selected_rows_by_a_form(client, page, ann):
+    rows = [api.notify(ann, title=f"number {number}") for number in range(3)]
+    press(client, archived="selected", ids=[str(row.id) for row in rows[:2]])
+    assert titles(page()) == ["number 2"]
+    assert press(client, archived="selected").status_code == 302, "nothing was selected"
+    assert press(client, archived="selected", ids=["x"]).status_code == 400
+    assert press(client, archived="selected", ids=[str(uuid4()) for _ in range(201)]).status_code == 400
+
+
+def test_searching(page, ann):
+    for title in ("an apple", "a pear"):
+        api.notify(ann, title=title)
+    assert titles(page("?q=apple")) == ["an apple"]
+    assert "Nothing was found" in page("?q=plum")
+
+
+def session_of(client):
+    return client.session["usher.sid"]
+
+
+def test_devices(client, ann):
+    from django.test import Client
+
+    other = Client(headers={"user-agent": "Mozilla/5.0 (X11; Linux) Firefox/128.0"})
+    for browser in (client, other):
+        browser.force_login(ann)
+        browser.get("/")
+    listed = re.findall(r'data-id="([-0-9a-f]+)"', client.get("/devices/").content.decode())
+    assert len(listed) == 2 and listed[0] == session_of(client)
+    away = client.post("/devices/end/", {"session": session_of(other)})
+    assert away.headers["Location"] == "/devices/?ended"
+    assert other.get("/").status_code == 302
+    assert "Signed out." in client.get("/devices/?ended").content.decode()
+    other.force_login(ann)
+    client.post("/devices/end/", {"session": "others"})
+    assert other.get("/").status_code == 302
+    assert client.get("/").status_code == 200
+
+
+def test_devices_are_the_persons_own(client, people):
+    from django.test import Client
+
+    ann, ben, _cleo = people
+    bens = Client()
+    bens.force_login(ben)
+    assert client.get("/devices/").headers["Location"].startswith("/accounts/login/")
+    client.force_login(ann)
+    client.post("/devices/end/", {"session": session_of(bens)})
+    client.post("/devices/end/", {"session": session_of(client)})
+    assert bens.get("/").status_code == client.get("/").status_code == 200
+    assert client.post("/devices/end/", {"session": "x"}).status_code == 400
+    assert client.get("/devices/end/").status_code == 405

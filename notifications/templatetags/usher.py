@@ -1,0 +1,87 @@
+"""Notifications in any template, under any Content-Security-Policy that lets a site's own files run:
+
+    {% load usher %}
+    <head> … {% usher_head %}</head>
+    <body> … {% usher_status %} {% usher_bell %} … {% usher_inbox %} … {% usher_toasts %}</body>
+
+Each element is complete without JavaScript; `static/usher/elements.js` makes it live. Whoever is not signed in gets
+nothing of it.
+"""
+
+from typing import Any
+
+from django import template
+from django.core.exceptions import BadRequest, ImproperlyConfigured
+from django.http import HttpRequest
+from django.template.loader import get_template
+from django.utils.html import json_script
+
+from .. import pages
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def usher_head(context: Any) -> str:
+    """Style, script, configuration and the template of a row. Once, in the `<head>`, before any element."""
+    request = _request(context)
+    if request is None:
+        return ""
+    return _rendered("head", request, data=json_script(pages.data_block(request), "usher"), blank={})
+
+
+@register.simple_tag(takes_context=True)
+def usher_bell(context: Any) -> str:
+    """A link to the inbox that counts what is unseen; with JavaScript it opens a panel with the latest."""
+    request = _request(context)
+    if request is None:
+        return ""
+    unseen = pages.standing(request).unseen
+    return _rendered("bell", request, unseen=unseen, badge="99+" if unseen > 99 else str(unseen))
+
+
+@register.simple_tag(takes_context=True)
+def usher_status(context: Any) -> str:
+    """One line on the connection: live, lost, offline, signed out, and what to do about it."""
+    return _plain("status", context)
+
+
+@register.simple_tag(takes_context=True)
+def usher_toasts(context: Any) -> str:
+    """What arrives while somebody looks. Once, at the end of the `<body>`."""
+    return _plain("toasts", context)
+
+
+@register.simple_tag(takes_context=True)
+def usher_inbox(context: Any, *, count_in_title: bool = False) -> str:
+    """The list, as `?show=`, `?q=` and `?before=` of the page's address ask. What it cannot read there is taken for
+    somebody else's. `count_in_title` keeps the number of unread ones in front of the page's title."""
+    request = _request(context)
+    if request is None:
+        return ""
+    try:
+        wanted = pages.asked(request.GET)
+    except BadRequest:
+        wanted = pages.Asked()
+    return _rendered("inbox", request, count_in_title=count_in_title, **pages.inbox(request, wanted))
+
+
+def _plain(name: str, context: Any) -> str:
+    request = _request(context)
+    return "" if request is None else _rendered(name, request)
+
+
+def _rendered(name: str, request: HttpRequest, **shown: Any) -> str:
+    return get_template(f"usher/elements/{name}.html").render(shown, request)
+
+
+def _request(context: Any) -> HttpRequest | None:
+    """The page's, if somebody is signed in."""
+    request = context.get("request")
+    if request is None:
+        raise ImproperlyConfigured(
+            "The tags of {% load usher %} need the request: render with it, and have "
+            "django.template.context_processors.request in TEMPLATES."
+        )
+    user = getattr(request, "user", None)
+    return request if user is not None and user.is_authenticated else None

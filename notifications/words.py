@@ -1,0 +1,75 @@
+"""What `static/usher/` says, in the language of the request: words are translated where the catalogues are."""
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+# One number of each of the categories that browsers know (`Intl.PluralRules`), so that whatever forms a language has
+# are handed over under the names that a script asks for.
+_SAMPLES = {"zero": 0, "one": 1, "two": 2, "few": 3, "many": 11, "other": 100}
+
+
+def _forms(one: str, many: str) -> dict[str, str]:
+    return {category: ngettext(one, many, sample) for category, sample in _SAMPLES.items()}
+
+
+def words() -> dict[str, Any]:
+    """By key; `{n}` and other braces stand for what the script fills in."""
+    return {
+        **_of_the_state(),
+        **_of_the_inbox(),
+        "unread": _("Unread:"),
+        "today": _("Today"),
+        "yesterday": _("Yesterday"),
+        "dismiss": _("Dismiss"),
+        "new": _forms("{n} new notification", "{n} new notifications"),
+        "badge": _forms("Notifications, {n} new", "Notifications, {n} new"),
+        "badge_none": _("Notifications"),
+        "panel": _("Notifications"),
+        "panel_empty": _("You are all caught up"),
+        "panel_empty_more": _("What happens next appears here by itself."),
+        "panel_failed": _("The latest could not be loaded."),
+        "mark_all": _("Mark all read"),
+        "see_all": _("Open the inbox"),
+        "loading": _("Loading …"),
+        "again": _("Try again"),
+        "ended": _("Signed out."),
+        "not_ended": _("That device could not be signed out. Try again."),
+    }
+
+
+def _of_the_state() -> dict[str, Any]:
+    return {
+        "state_idle": _("Starting …"),
+        "state_connecting": _("Connecting …"),
+        "state_connected": _("Live"),
+        "state_waiting": _("Connection lost"),
+        "state_waiting_for": _forms(
+            "Connection lost. Next attempt in {n} second", "Connection lost. Next attempt in {n} seconds"
+        ),
+        "state_offline": _("You are offline"),
+        "state_unauthorized": _("Your session has ended"),
+        "state_closed": _("Not live"),
+        "state_replaced": _("Open in too many places"),
+        "try_now": _("Try now"),
+        "connect_here": _("Connect here"),
+        "sign_in": _("Sign in again"),
+        "go_on": _("Go on"),
+        "ended_more": _("What is on this page stays as it is. Sign in again in a new tab, then go on here."),
+    }
+
+
+def _of_the_inbox() -> dict[str, Any]:
+    return {
+        "done_read": _forms("Marked as read.", "{n} marked as read."),
+        "done_unread": _forms("Marked as unread.", "{n} marked as unread."),
+        "done_archived": _forms("Archived.", "{n} archived."),
+        "done_unarchived": _forms("Moved back to the inbox.", "{n} moved back to the inbox."),
+        "undo": _("Undo"),
+        "undone": _("Undone."),
+        "selected": _forms("{n} selected", "{n} selected"),
+        "not_saved": _("That could not be saved. Nothing has changed."),
+        "not_loaded": _("This could not be loaded."),
+        "found": _forms("{n} notification found", "{n} notifications found"),
+    }

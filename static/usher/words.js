@@ -1,0 +1,60 @@
+/**
+ * What the page is told of itself by the server, and the words in the person's language. No DOM.
+ *
+ * @module
+ */
+
+/**
+ * The data block that `{% usher_head %}` writes.
+ *
+ * @typedef {object} Block
+ * @property {string} user
+ * @property {string} epoch
+ * @property {number} head
+ * @property {number} state_version
+ * @property {number} unread
+ * @property {number} unseen
+ * @property {string} language
+ * @property {{ cookie: string, header: string, token: string }} csrf
+ * @property {{ tickets: string, list: string, state: string, sessions: string, inbox: string, login: string }} urls
+ * @property {{ [key: string]: string | { [category: string]: string } }} words
+ */
+
+export class Words {
+  #language;
+  #words;
+  #plural;
+
+  /** @param {Pick<Block, "language" | "words">} block */
+  constructor({ language, words }) {
+    this.#language = supported(language);
+    this.#words = words;
+    this.#plural = new Intl.PluralRules(this.#language);
+  }
+
+  get language() {
+    return this.#language;
+  }
+
+  /**
+   * The words under a key; where they have several forms, the one for `n`. A key without words is shown as it is: better
+   * than an element that breaks.
+   *
+   * @param {string} key
+   * @param {{ n?: number }} [values]
+   */
+  say(key, { n = 0 } = {}) {
+    const found = this.#words[key] ?? key;
+    const text = typeof found === "string" ? found : (found[this.#plural.select(n)] ?? found.other ?? key);
+    return text.replaceAll("{n}", new Intl.NumberFormat(this.#language).format(n));
+  }
+}
+
+/** Browsers refuse languages that are spelled as they do not expect. @param {string} language */
+function supported(language) {
+  try {
+    return Intl.getCanonicalLocales(language.replace("_", "-"))[0] ?? "en";
+  } catch {
+    return "en";
+  }
+}

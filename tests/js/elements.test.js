@@ -1,0 +1,69 @@
+/** The parts of the elements that need no page: words, times, keys. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+
+import { isTyping } from "../../static/usher/keys.js";
+import { ago, dayName, daysBetween } from "../../static/usher/times.js";
+import { Words } from "../../static/usher/words.js";
+
+describe("words", () => {
+  const english = new Words({ language: "en-us", words: { new: { one: "{n} new", other: "{n} new ones" }, go: "Go" } });
+
+  test("take the form that the language has for a number", () => {
+    assert.deepEqual([1, 0, 1_234].map((n) => english.say("new", { n })), ["1 new", "0 new ones", "1,234 new ones"]);
+    const polish = new Words({ language: "pl", words: { new: { one: "nowe", few: "nowe (2)", many: "nowych" } } });
+    assert.deepEqual([1, 3, 5].map((n) => polish.say("new", { n })), ["nowe", "nowe (2)", "nowych"]);
+  });
+
+  test("are themselves where they have one form, and the key where there are none", () => {
+    assert.equal(english.say("go"), "Go");
+    assert.equal(english.say("nowhere"), "nowhere");
+  });
+
+  test("of a language that is spelled in no known way are as those of English", () => {
+    assert.equal(new Words({ language: "no such_language!", words: {} }).language, "en");
+    assert.equal(new Words({ language: "zh_hans", words: {} }).language, "zh-Hans");
+  });
+});
+
+describe("times", () => {
+  const now = new Date(2026, 2, 1, 0, 30);
+  const before = (minutes) => new Date(now.getTime() - minutes * 60_000);
+
+  test("are told from now within a day, then by their date", () => {
+    assert.equal(ago(before(0), now, "en"), "now");
+    assert.equal(ago(before(-5), now, "en"), "now", "clocks differ");
+    assert.equal(ago(before(5), now, "en"), "5 min. ago");
+    assert.equal(ago(before(5 * 60 + 59), now, "en"), "5 hr. ago");
+    assert.equal(ago(before(3 * 24 * 60), now, "en"), "Feb 26");
+    assert.equal(ago(new Date(2025, 11, 24, 12), now, "en"), "Dec 24, 2025");
+  });
+
+  test("belong to days of the calendar, not to spans of 24 hours", () => {
+    const words = { language: "en", today: "Today", yesterday: "Yesterday" };
+    assert.equal(dayName(before(20), now, words), "Today");
+    assert.equal(dayName(before(40), now, words), "Yesterday");
+    assert.equal(dayName(before(2 * 24 * 60), now, words), "Friday, February 27");
+    assert.equal(dayName(new Date(2025, 11, 24), now, words), "Wednesday, December 24, 2025");
+    assert.equal(daysBetween(new Date(2026, 2, 28, 23), new Date(2026, 2, 30, 1)), 2, "also when clocks are moved");
+  });
+});
+
+describe("a key", () => {
+  const plain = { key: "e", ctrlKey: false, metaKey: false, altKey: false, defaultPrevented: false };
+  const key = (fields = {}) => ({ ...plain, ...fields });
+
+  test("is for the page, unless somebody types or means something else by it", () => {
+    assert.equal(isTyping(key(), null), false);
+    assert.equal(isTyping(key(), { tagName: "LI" }), false);
+    assert.equal(isTyping(key(), { tagName: "INPUT", type: "checkbox" }), false);
+    for (const target of [{ tagName: "INPUT", type: "search" }, { tagName: "TEXTAREA" }, { tagName: "SELECT" }]) {
+      assert.equal(isTyping(key(), target), true, target.tagName);
+    }
+    assert.equal(isTyping(key(), { tagName: "DIV", isContentEditable: true }), true);
+    for (const modifier of ["ctrlKey", "metaKey", "altKey", "defaultPrevented"]) {
+      assert.equal(isTyping(key({ [modifier]: true }), null), true, modifier);
+    }
+  });
+});
