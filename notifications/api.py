@@ -1,4 +1,4 @@
-"""The public face of this room: tell a person something, and mark what they were told.
+"""The public face of this room: tell a person something, mark what they were told, and what they do not want told.
 
     from notifications.api import notify
     notify(user, title="Build finished", url="/builds/7/", level="success")
@@ -18,9 +18,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
 from django.db import connection, transaction
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from tickets.api import in_thread
@@ -28,6 +27,7 @@ from tickets.api import in_thread
 from . import fanout, store
 from .ids import uuid7
 from .models import Notification
+from .preferences import MayNotMute, TooManyMuted, may_mute, mute, unmute
 from .wire.content import Content, InvalidContent, content
 from .wire.streams import Change
 from .wire.vocabulary import StateChanged
@@ -36,15 +36,19 @@ __all__ = [
     "IdempotencyConflict",
     "InvalidContent",
     "Marked",
+    "MayNotMute",
     "Published",
+    "TooManyMuted",
     "anotify",
     "content",
     "counts",
     "mark",
+    "mute",
     "notify",
     "notify_many",
     "publish",
     "publish_many",
+    "unmute",
 ]
 
 logger = logging.getLogger("notifications")
@@ -87,12 +91,12 @@ def publish(
 ) -> Notification:
     """`notify()` for content that was checked already."""
     now = now or timezone.now()
-    user_id = _key_of(user)
+    user_id = store.user_key(user)
     row = _row(what, idempotency_key, now)
     row.user_id, row.dedup = user_id, _dedup(caller, user_id, idempotency_key)
-    written, taken = store.insert(row, [store.Copy(row.id, user_id, row.dedup)], now=now)
+    written, taken = store.insert(row, [store.Copy(row.id, user_id, row.dedup)], now=now, mutable=may_mute(row.kind))
     _refuse_other_content(row, taken)
-    row = _as_saved(row) if written else taken[0]
+    row = _as_saved(row, muted=written[row.id]) if written else taken[0]
     if row.seq is None:
         _after_commit(_number, [row], row, {row.id})
     return row
@@ -121,7 +125,7 @@ def publish_many(
     """
     now = now or timezone.now()
     row = _row(what, idempotency_key, now)
-    copies = _copies({_key_of(user) for user in users}, idempotency_key, caller)
+    copies = _copies({store.user_key(user) for user in users}, idempotency_key, caller)
     if not copies:
         return []
     written, taken = _insert(row, copies, now)
@@ -173,11 +177,11 @@ def _publish_batch(keys: list[Any], row: Notification, idempotency_key: str | No
     return len(written)
 
 
-def _insert(row: Notification, copies: list[store.Copy], now: datetime) -> tuple[set[UUID], list[Notification]]:
+def _insert(row: Notification, copies: list[store.Copy], now: datetime) -> tuple[dict[UUID, bool], list[Notification]]:
     """All of a batch or, with a key that was used for something else, none of it."""
     # Without keys it is one statement, which needs no transaction around it.
     with contextlib.nullcontext() if copies[0].dedup is None else transaction.atomic():
-        written, taken = store.insert(row, copies, now=now)
+        written, taken = store.insert(row, copies, now=now, mutable=may_mute(row.kind))
         _refuse_other_content(row, taken)
     return written, taken
 
@@ -210,19 +214,12 @@ def _batches(users: Any) -> Iterator[list[Any]]:
 def _chunks(users: Iterable[Any]) -> Iterator[list[Any]]:
     chunk: dict[Any, None] = {}
     for user in users:
-        chunk[_key_of(user)] = None
+        chunk[store.user_key(user)] = None
         if len(chunk) == BATCH:
             yield list(chunk)
             chunk.clear()
     if chunk:
         yield list(chunk)
-
-
-def _key_of(user: Any) -> Any:
-    key = user.pk if isinstance(user, Model) else user
-    if key is None:
-        raise ValueError("This user is not saved yet and cannot be told anything.")
-    return get_user_model()._meta.pk.to_python(key)  # "5" is told what 5 is told, and on the same stream
 
 
 def _row(what: Content, key: str | None, now: datetime) -> Notification:
@@ -239,9 +236,11 @@ def _row(what: Content, key: str | None, now: datetime) -> Notification:
     )
 
 
-def _as_saved(row: Notification) -> Notification:
+def _as_saved(row: Notification, *, muted: bool) -> Notification:
     """What `row.save()` leaves behind, so that saving it again changes the row that was written."""
     row._state.adding, row._state.db = False, connection.alias
+    if muted:
+        row.seen_at = row.archived_at = row.created_at
     return row
 
 
@@ -316,7 +315,7 @@ def mark(
     if (ids is None) == (through is None):
         raise TypeError("mark() takes exactly one of ids and through")
     now = now or timezone.now()
-    user_id = _key_of(user)
+    user_id = store.user_key(user)
     apply = functools.partial(store.mark, user_id, state=state, ids=ids, through=through, now=now)
     named = functools.partial(_change, user_id, state, ids, through, now)
     if connection.in_atomic_block:  # the stream must not be locked while somebody else's transaction is open
@@ -344,4 +343,4 @@ def _change(
 
 def counts(user: Any, *, now: datetime | None = None) -> tuple[int, int]:
     """(unread, unseen) of a person, archived and expired ones not counted."""
-    return store.counts(_key_of(user), now=now or timezone.now())
+    return store.counts(store.user_key(user), now=now or timezone.now())

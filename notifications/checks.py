@@ -1,5 +1,6 @@
 """System checks of `settings.NOTIFICATIONS` and of what this room stands on. Each id has a test that trips it."""
 
+from collections.abc import Mapping
 from math import inf
 from typing import Any
 
@@ -7,10 +8,11 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 
 from .conf import Conf, conf
+from .wire.content import kind_problem
 
 POLICIES = ("reauth", "close", "ignore")
 _NAMES = [name for name, value in vars(Conf).items() if isinstance(value, property)]
-_NO_NUMBERS = ("ON_EXPIRY", "AUTHENTICATE_EACH_MESSAGE")
+_NO_NUMBERS = ("ON_EXPIRY", "AUTHENTICATE_EACH_MESSAGE", "KINDS", "UNMUTABLE_KINDS")
 
 
 @register("notifications")
@@ -55,6 +57,24 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                 id="notifications.E003",
             )
         )
+    return found
+
+
+@register("notifications")
+def check_kinds(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for name, wanted in (("KINDS", Mapping), ("UNMUTABLE_KINDS", list | tuple | set | frozenset)):
+        value: object = getattr(conf, name)
+        wrong = [kind for kind in value if kind_problem(kind) or not kind] if isinstance(value, wanted) else [value]
+        if wrong:
+            found.append(
+                Error(
+                    f"NOTIFICATIONS[{name!r}] has {wrong[0]!r}, which is no kind.",
+                    hint="KINDS is a dict of kinds and what people call them, UNMUTABLE_KINDS a list of kinds; a kind "
+                    "is made of a-z, 0-9, dot, dash and underscore: ci.build.",
+                    id="notifications.E006",
+                )
+            )
     return found
 
 

@@ -3,6 +3,7 @@
 Every default stands here beside its reason; `notifications.checks` refuses values that make no sense.
 """
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -133,6 +134,17 @@ class Conf:
     def COMMAND_BURST(self) -> int:
         """Commands at once after a rest: `mark as read` on a page of notifications."""
         return self._get("COMMAND_BURST", 60)
+
+    @property
+    def KINDS(self) -> Mapping[str, Any]:
+        """What people call the kinds that the site tells them of: `{"ci.build": _("Builds")}`. They can be muted before
+        the first one has come."""
+        return self._get("KINDS", {})
+
+    @property
+    def UNMUTABLE_KINDS(self) -> Collection[str]:
+        """Kinds that everybody is told whether they like it or not, such as those about their account's safety."""
+        return self._get("UNMUTABLE_KINDS", ())
 
 
 conf = Conf()

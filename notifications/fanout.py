@@ -95,7 +95,7 @@ def _sorted_out(announcements: list[Announcement]) -> tuple[dict[str, list[Annou
 def _words(item: Announcement) -> tuple[Any, ...]:
     said = item.event
     data = None if said.data is None else repr(said.data)  # JSON, which cannot be hashed
-    return (said.kind, said.level, said.title, said.body, said.url, said.created_at, data)
+    return (said.kind, said.level, said.title, said.body, said.url, said.created_at, said.archived, data)
 
 
 def announce_change(change: Change) -> None:

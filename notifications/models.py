@@ -1,4 +1,4 @@
-"""The log: one stream of numbers a person, and what each number says. And who is listening."""
+"""The log: one stream of numbers a person, and what each number says. And who is listening, and to what."""
 
 import secrets
 from typing import ClassVar
@@ -80,6 +80,25 @@ class Notification(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class Mute(models.Model):
+    """
+    A kind of notification that a person does not want to be told.
+
+    What is written of that kind while the row stands goes straight to their archive: it has its number, is found by
+    whoever looks for it, is counted nowhere, and a connection passes over it.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
+    kind = models.CharField(max_length=KIND_LENGTH)
+    since = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "kind"], name="notification_mute")]
+
+    def __str__(self) -> str:
+        return self.kind
 
 
 class Connection(models.Model):

@@ -25,6 +25,7 @@ from django.db.models import (
     DateTimeField,
     F,
     Min,
+    Model,
     OuterRef,
     Q,
     QuerySet,
@@ -36,7 +37,7 @@ from django.db.models.functions import Coalesce, Greatest
 
 from tickets.api import SESSION_COLUMNS, SessionState, any_of, prepared_cursor, session_sql, session_state
 
-from .models import Notification, Stream, new_epoch
+from .models import Mute, Notification, Stream, new_epoch
 from .wire import vocabulary
 from .wire.doorbell import stream_of
 from .wire.streams import Announcement, Opening, Page, Position
@@ -74,8 +75,9 @@ _NUMBER_POSTGRESQL = f"""
         SELECT id, head - newer AS seq, epoch, fence FROM ranked FULL JOIN raised USING (user_id)
     )
     UPDATE {_NOTIFICATION} AS note SET seq = given.seq FROM given WHERE note.id = given.id
-    RETURNING note.id, note.user_id, note.seq, given.epoch, given.fence"""
+    RETURNING note.id, note.user_id, note.seq, note.archived_at, given.epoch, given.fence"""
 
+# `archived_at` is returned as it is: SQLite 3.40 answers `archived_at IS NOT NULL` in a RETURNING with true for NULL.
 # SQLite cannot write in a WITH; an IMMEDIATE transaction around the same steps is as exact, since nobody else writes.
 _RAISE_SQLITE = (
     f"WITH {_PENDING.format(materialized='', among='{among}', lock='')} {_RAISE_HEADS} user_id, epoch, fence"
@@ -85,7 +87,7 @@ _NUMBER_SQLITE = f"""
     UPDATE {_NOTIFICATION} AS note SET seq = stream.head - ranked.newer
     FROM ranked JOIN {_STREAM} AS stream ON stream.user_id = ranked.user_id
     WHERE note.id = ranked.id
-    RETURNING id, user_id, seq"""
+    RETURNING id, user_id, seq, archived_at"""
 
 
 class Numbered(NamedTuple):
@@ -94,6 +96,8 @@ class Numbered(NamedTuple):
     id: UUID
     user_id: Any
     seq: int
+    archived: bool
+    """From the start, since the person muted its kind: nobody can have archived what had no number."""
     epoch: str
     fence: int
 
@@ -117,7 +121,7 @@ def _sequence_postgresql(keys: list[Any]) -> list[Numbered]:
     among, people = ("= %s", keys[0]) if len(keys) == 1 else ("= ANY(%s)", keys)
     with prepared_cursor() as cursor:
         cursor.execute(_NUMBER_POSTGRESQL.format(among=among), [people, new_epoch()])
-        return [Numbered(*row) for row in cursor.fetchall()]
+        return [Numbered(pk, user, seq, at is not None, *under) for pk, user, seq, at, *under in cursor.fetchall()]
 
 
 def _sequence_sqlite(keys: list[Any]) -> list[Numbered]:
@@ -127,8 +131,8 @@ def _sequence_sqlite(keys: list[Any]) -> list[Numbered]:
         streams = {user_id: (epoch, fence) for user_id, epoch, fence in cursor.fetchall()}
         cursor.execute(_NUMBER_SQLITE.format(among=among), keys)
         return [
-            Numbered(_PK.to_python(pk), _python_key(user_id), seq, *streams[user_id])
-            for pk, user_id, seq in cursor.fetchall()
+            Numbered(_PK.to_python(pk), _python_key(user_id), seq, archived is not None, *streams[user_id])
+            for pk, user_id, seq, archived in cursor.fetchall()
         ]
 
 
@@ -138,6 +142,14 @@ def _database_key(user_id: Any) -> Any:
 
 def _python_key(user_id: Any) -> Any:
     return _user_field().to_python(user_id)
+
+
+def user_key(user: Any) -> Any:
+    """The primary key of a user, or of whoever has this one: "5" is told what 5 is told, and on the same stream."""
+    key = user.pk if isinstance(user, Model) else user
+    if key is None:
+        raise ValueError("This user is not saved yet and cannot be told anything.")
+    return _python_key(key)
 
 
 def _user_field() -> Any:
@@ -159,11 +171,12 @@ def announcements(
     for item in numbered:
         row = said if item.id in among else read.get(item.id)
         if row is not None:
-            told.append(Announcement(item.epoch, item.fence, _event(row, item.seq, item.id, item.user_id)))
+            event = _event(row, item.seq, item.id, item.user_id, muted=item.archived)
+            told.append(Announcement(item.epoch, item.fence, event))
     return told
 
 
-def _event(row: Notification, seq: int, pk: UUID, user_id: Any) -> vocabulary.Notification:
+def _event(row: Notification, seq: int, pk: UUID, user_id: Any, *, muted: bool = False) -> vocabulary.Notification:
     return vocabulary.Notification(
         stream=stream_of(user_id),
         seq=seq,
@@ -175,9 +188,9 @@ def _event(row: Notification, seq: int, pk: UUID, user_id: Any) -> vocabulary.No
         url=row.url,
         data=row.data,
         created_at=row.created_at,
-        seen=row.seen_at is not None,
+        seen=muted or row.seen_at is not None,
         read=row.read_at is not None,
-        archived=row.archived_at is not None,
+        archived=muted or row.archived_at is not None,
     )
 
 
@@ -440,6 +453,7 @@ class Copy(NamedTuple):
     dedup: str | None
 
 
+_CREATED: Any = Notification._meta.get_field("created_at")
 _SAID: list[Any] = [
     Notification._meta.get_field(name)
     for name in ("created_at", "kind", "level", "title", "body", "url", "data", "expires_at", "fingerprint")
@@ -447,23 +461,31 @@ _SAID: list[Any] = [
 
 # What is said travels once, however many it is said to. By hand: the ORM takes ten times as long for a batch.
 _INSERT = f"""
-    INSERT INTO {_NOTIFICATION} (id, user_id, dedup, {", ".join(field.column for field in _SAID)})
-    SELECT copy.id, copy.user_id, copy.dedup, {", ".join(["%s"] * len(_SAID))} FROM {{copies}} WHERE true
-    ON CONFLICT (dedup) DO NOTHING RETURNING id"""
+    INSERT INTO {_NOTIFICATION} (id, user_id, dedup, {", ".join(field.column for field in _SAID)}{{columns}})
+    SELECT copy.id, copy.user_id, copy.dedup, {", ".join(["%s"] * len(_SAID))}{{values}} FROM {{copies}} WHERE true
+    ON CONFLICT (dedup) DO NOTHING RETURNING id, archived_at"""
 _COPIES_POSTGRESQL = "unnest(%s::uuid[], %s::{user}[], %s::varchar[]) AS copy (id, user_id, dedup)"
 _COPIES_SQLITE = "(SELECT column1 AS id, column2 AS user_id, column3 AS dedup FROM (VALUES {rows})) AS copy"
 
+# Who has muted the kind has it archived from the start, and seen: unseen implies not archived.
+_MUTED_COLUMNS = ", seen_at, archived_at"
+_MUTED_VALUES = ", CASE WHEN mute.id IS NOT NULL THEN {moment} END" * 2
+_MUTED_JOIN = f" LEFT JOIN {Mute._meta.db_table} AS mute ON mute.user_id = copy.user_id AND mute.kind = %s"
 
-def insert(said: Notification, copies: Sequence[Copy], *, now: datetime) -> tuple[set[UUID], list[Notification]]:
+
+def insert(
+    said: Notification, copies: Sequence[Copy], *, now: datetime, mutable: bool
+) -> tuple[dict[UUID, bool], list[Notification]]:
     """
     Write a row for each of at most some hundred copies, in their order; those whose `dedup` is taken are left out.
 
-    Returns the ids of what was written, and the rows that have the `dedup` of the others, whatever these rows say. A
-    concurrent writer of the same `dedup` is waited for (PostgreSQL), so the answer never depends on timing.
+    Returns the ids of what was written, with whether that person has muted this kind (if it is a `mutable` one), and
+    the rows that have the `dedup` of the others, whatever these rows say. A concurrent writer of the same `dedup` is
+    waited for (PostgreSQL), so the answer never depends on timing.
 
     One statement unless a `dedup` is taken; then several: call it in a transaction if it is to be all or nothing.
     """
-    written = _insert(said, copies)
+    written = _insert(said, copies, mutable)
     taken: dict[str | None, Notification] = {}
     # Again while there is anybody whose `dedup` is a day old, or was freed since by another writer of it or a prune.
     while rest := [copy for copy in copies if copy.id not in written and copy.dedup not in taken]:
@@ -473,29 +495,40 @@ def insert(said: Notification, copies: Sequence[Copy], *, now: datetime) -> tupl
         if free:
             old = Notification.objects.filter(dedup__in=[copy.dedup for copy in free])
             old.filter(created_at__lte=now - DEDUP_LIFE).update(dedup=None)
-            written |= _insert(said, free)
+            written |= _insert(said, free, mutable)
     return written, list(taken.values())
 
 
-def _insert(said: Notification, copies: Sequence[Copy]) -> set[UUID]:
+def _insert(said: Notification, copies: Sequence[Copy], mutable: bool) -> dict[UUID, bool]:
     database = connections[DEFAULT_DB_ALIAS]  # what `connection` stands for and looks up each time it is named
     values = [field.get_db_prep_save(getattr(said, field.attname), database) for field in _SAID]
+    if mutable:
+        values += [_CREATED.get_db_prep_save(said.created_at, database)] * 2
     keys = [_user_field().get_db_prep_value(copy.user_id, database) for copy in copies]
     if database.vendor == "postgresql":
-        sql = _insert_postgresql()
+        sql = _insert_postgresql(mutable)
         values += [[copy.id for copy in copies], keys, [copy.dedup for copy in copies]]
     else:
-        sql = _INSERT.format(copies=_COPIES_SQLITE.format(rows=", ".join(["(%s, %s, %s)"] * len(copies))))
+        sql = _insert_sql(_COPIES_SQLITE.format(rows=", ".join(["(%s, %s, %s)"] * len(copies))), mutable, "%s")
         for copy, key in zip(copies, keys, strict=True):
             values += [_PK.get_db_prep_value(copy.id, database), key, copy.dedup]
+    if mutable:
+        values.append(said.kind)
     with prepared_cursor() as cursor:
         cursor.execute(sql, values)
-        return {_PK.to_python(pk) for (pk,) in cursor.fetchall()}
+        return {_PK.to_python(pk): archived is not None for pk, archived in cursor.fetchall()}
 
 
 @functools.cache
-def _insert_postgresql() -> str:
-    return _INSERT.format(copies=_COPIES_POSTGRESQL.format(user=_user_type()))
+def _insert_postgresql(mutable: bool) -> str:
+    return _insert_sql(_COPIES_POSTGRESQL.format(user=_user_type()), mutable, "%s::timestamptz")
+
+
+def _insert_sql(copies: str, mutable: bool, moment: str) -> str:
+    if not mutable:
+        return _INSERT.format(copies=copies, columns="", values="")
+    values = _MUTED_VALUES.format(moment=moment)
+    return _INSERT.format(copies=copies + _MUTED_JOIN, columns=_MUTED_COLUMNS, values=values)
 
 
 # --- Retention ---

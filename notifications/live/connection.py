@@ -664,7 +664,11 @@ class Connection:
             and not stream.loading
             and self._room > 0
         ):
-            self._say(steps, stream, event)
+            if event.archived:  # from the start: its person has muted the kind
+                self._catch_up(steps, stream)
+                self._skip(steps, stream, announcement.seq)
+            else:
+                self._say(steps, stream, event)
             return steps
         self._learn(stream, announcement.epoch, announcement.seq)
         if stream.behind:
@@ -797,6 +801,7 @@ class Connection:
         if through > stream.cursor:
             self._send(steps, Skipped(stream=stream.name, through=through))
             stream.cursor = through
+            stream.head = max(stream.head, through)
 
     def _catch_up(self, steps: list[Step], stream: _Stream) -> None:
         """Say that the replay is over if it is: before the first number that is news."""

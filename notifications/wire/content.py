@@ -80,7 +80,7 @@ def content(
     checks = {
         "title": text_problem(title, TITLE_LENGTH) or ("must not be empty." if not str(title).strip() else None),
         "body": text_problem(body, BODY_LENGTH),
-        "kind": _kind_problem(kind),
+        "kind": kind_problem(kind),
         "level": None if level in list(Level) else f"must be one of {', '.join(Level)}.",
         "url": url_problem(url),
         "data": data_problem(data),
@@ -173,7 +173,7 @@ def data_problem(value: object) -> str | None:
     return None
 
 
-def _kind_problem(value: object) -> str | None:
+def kind_problem(value: object) -> str | None:
     if value == "":
         return None
     if not isinstance(value, str) or len(value) > KIND_LENGTH or not _KIND.match(value):

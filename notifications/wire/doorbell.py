@@ -66,10 +66,12 @@ class AnnouncedToMany(msgspec.Struct, frozen=True, tag="announced_to_many"):
     data: Any
     created_at: datetime
     recipients: list[Recipient]
+    archived: bool = False
+    """From the start: these have muted the kind."""
 
     @classmethod
     def of(cls, origin: str, announcements: list[Announcement]) -> "AnnouncedToMany":
-        """They say the same, and are as new as they were numbered: nobody has seen or archived one yet."""
+        """They say the same, are all muted or none, and else as new as they were numbered: seen by nobody yet."""
         said = announcements[0].event
         return cls(
             origin=origin,
@@ -83,6 +85,7 @@ class AnnouncedToMany(msgspec.Struct, frozen=True, tag="announced_to_many"):
             recipients=[
                 Recipient(item.stream, item.seq, item.event.id, item.epoch, item.fence) for item in announcements
             ],
+            archived=said.archived,
         )
 
     def announcement(self, recipient: Recipient) -> Announcement:
@@ -98,6 +101,8 @@ class AnnouncedToMany(msgspec.Struct, frozen=True, tag="announced_to_many"):
             url=self.url,
             data=self.data,
             created_at=self.created_at,
+            seen=self.archived,
+            archived=self.archived,
         )
         return Announcement(recipient.epoch, recipient.fence, event)
 

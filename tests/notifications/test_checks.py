@@ -3,13 +3,14 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import override_settings
 
-from notifications.checks import check_deployment, check_layer, check_settings
+from notifications.checks import check_deployment, check_kinds, check_layer, check_settings
 from notifications.conf import Conf
 
 NUMBERS = [
     name
     for name, value in vars(Conf).items()
-    if isinstance(value, property) and name not in ("ON_EXPIRY", "AUTHENTICATE_EACH_MESSAGE")
+    if isinstance(value, property)
+    and name not in ("ON_EXPIRY", "AUTHENTICATE_EACH_MESSAGE", "KINDS", "UNMUTABLE_KINDS")
 ]
 
 
@@ -21,7 +22,7 @@ def found(messages):
 
 @pytest.mark.everywhere
 def test_the_sites_own_settings_pass():
-    assert found([*check_settings(None), *check_layer(None), *check_deployment(None)]) == []
+    assert found([*check_settings(None), *check_kinds(None), *check_layer(None), *check_deployment(None)]) == []
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,32 @@ def test_settings_that_make_no_sense(ours, number):
         (message,) = check_settings(None)
         assert found([message]) == [number]
         assert all(repr(name) in message.msg for name in ours)
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        {"KINDS": ["ci.build"]},
+        {"KINDS": {"CI": "Builds"}},
+        {"KINDS": {"": "Others"}},
+        {"KINDS": {5: "Five"}},
+        {"UNMUTABLE_KINDS": "account"},
+        {"UNMUTABLE_KINDS": ["account", "an account"]},
+        {"UNMUTABLE_KINDS": None},
+    ],
+    ids=str,
+)
+def test_kinds_that_are_none(ours):
+    with override_settings(NOTIFICATIONS=ours):
+        (message,) = check_kinds(None)
+        assert found([message]) == ["notifications.E006"]
+        assert all(repr(name) in message.msg for name in ours)
+
+
+def test_kinds_that_are_some():
+    ours = {"KINDS": {"ci.build": "Builds"}, "UNMUTABLE_KINDS": {"account"}}
+    with override_settings(NOTIFICATIONS=ours):
+        assert check_kinds(None) == []
 
 
 def test_every_mistake_is_told():

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+from msgspec.structs import replace
+
 from notifications.live.connection import Connection, Limits, Phase
 from notifications.live.steps import Check, Close, Load, Mark, Open, Redeem, Send
 from notifications.wire.closing import CloseCode
@@ -97,8 +99,9 @@ class Life:
                 self.announce(self.head)
         return self
 
-    def announce(self, seq: int, *, fence: int | None = None, epoch: str | None = None) -> "Life":
-        said = Announcement(epoch or self.epoch, self.fence if fence is None else fence, note(seq))
+    def announce(self, seq: int, *, fence: int | None = None, epoch: str | None = None, muted: bool = False) -> "Life":
+        event = replace(note(seq), archived=muted)
+        said = Announcement(epoch or self.epoch, self.fence if fence is None else fence, event)
         return self.do(self.connection.announced(said, self.now))
 
     def sync(self) -> "Life":

@@ -227,6 +227,32 @@ def test_the_next_number_is_said_at_once(open_life):
     assert open_life.asked == []
 
 
+def test_what_the_person_muted_is_passed_over_without_asking_the_log(open_life):
+    open_life.head = 8
+    open_life.announce(6, muted=True).announce(7).announce(8, muted=True)
+    assert open_life.heard() == ["skipped 6", "7", "skipped 8"]
+    assert open_life.asked == []
+    open_life.ack(8)
+    assert open_life.heard() == []  # and no error: it exists
+    assert open_life.sync().asked == []
+
+
+def test_what_was_muted_behind_a_gap_is_found_in_the_log(open_life):
+    open_life.head, open_life.gone = 7, {7}
+    open_life.announce(7, muted=True).answer()
+    assert open_life.heard() == ["6", "skipped 7"]
+
+
+def test_what_was_muted_while_held_is_passed_over_after_it(open_life):
+    open_life.after(open_life.grant_seconds)
+    open_life.heard()
+    open_life.head, open_life.gone = 7, {6}
+    open_life.announce(6, muted=True).announce(7)
+    assert open_life.heard() == []
+    open_life.reauth().answer()
+    assert open_life.heard()[1:] == ["skipped 6", "7*", "caught_up 7"]
+
+
 def test_an_old_number_is_dropped(open_life):
     open_life.publish()
     open_life.announce(6).announce(3)
