@@ -18,7 +18,8 @@ from django.utils.translation import gettext as _
 
 from tickets.api import own_sessions
 
-from . import api, store
+from . import api, preferences, store
+from .conf import conf
 from .live.kicking import live
 from .models import Notification
 from .wire.content import GREATEST_INTEGER
@@ -53,7 +54,7 @@ def standing(request: HttpRequest) -> Standing:
     return known
 
 
-def data_block(request: HttpRequest) -> dict[str, Any]:
+def data_block(request: HttpRequest, *, count_in_title: bool = False, count_in_icon: bool = False) -> dict[str, Any]:
     """The configuration of `static/usher/page.js`, as JSON in the page."""
     now = standing(request)
     return {
@@ -74,11 +75,20 @@ def data_block(request: HttpRequest) -> dict[str, Any]:
             "list": reverse("notifications"),
             "state": reverse("notifications-state"),
             "sessions": reverse("sessions"),
+            "preferences": reverse("preferences-api"),
             "inbox": reverse("inbox"),
             "login": reverse(settings.LOGIN_URL) if "/" not in settings.LOGIN_URL else settings.LOGIN_URL,
         },
+        "tab": {"title": count_in_title, "icon": _icon_address() if count_in_icon else ""},
+        "kinds": {kind: preferences.name_of(kind) for kind in conf.KINDS},
+        "unmutable": list(conf.UNMUTABLE_KINDS),
         "words": words(),
     }
+
+
+def _icon_address() -> str:
+    """With `{n}` for the number."""
+    return reverse("icon", args=[0]).removesuffix("0.svg") + "{n}.svg"
 
 
 # The inbox -----------------------------------------------------------------------------------------------------------
@@ -150,6 +160,8 @@ def shown(row: Notification) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names} | {
         "read": row.read_at is not None,
         "archived": row.archived_at is not None,
+        "kind_name": preferences.name_of(row.kind),
+        "mutable": row.archived_at is None and preferences.may_mute(row.kind),
     }
 
 

@@ -11,8 +11,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from tickets.api import end_other_sessions, end_own_session
 
@@ -52,10 +52,10 @@ def mark(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(_back(request))
 
 
-def _back(request: HttpRequest) -> str:
+def _back(request: HttpRequest, otherwise: str = "inbox") -> str:
     wanted = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) and not urlsplit(wanted).netloc
-    return wanted if safe else reverse("inbox")
+    return wanted if safe else reverse(otherwise)
 
 
 def _uuid(text: str) -> UUID:
@@ -63,6 +63,29 @@ def _uuid(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise BadRequest("that is no id") from None
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@login_required
+def preferences(request: HttpRequest) -> HttpResponse:
+    """The page of the tag; and its buttons: `mute` or `unmute` with a kind."""
+    if request.method != "POST":
+        return render(request, "usher/preferences.html")
+    act, name = (api.mute, "mute") if "mute" in request.POST else (api.unmute, "unmute")
+    try:
+        act(request.user, kind=request.POST.get(name, ""))
+    except (api.InvalidContent, api.MayNotMute, api.TooManyMuted) as error:
+        raise BadRequest(str(error)) from error
+    return HttpResponseRedirect(_back(request, "preferences"))
+
+
+@require_safe
+@cache_control(public=True, max_age=86_400)
+def icon(request: HttpRequest, count: int) -> HttpResponse:
+    """The site's icon with a number on it: for a browser's tab. Above 99 it says so."""
+    context = {"count": count, "badge": "99+" if count > 99 else str(count)}
+    return render(request, "usher/icon.svg", context, content_type="image/svg+xml")
 
 
 @require_safe

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 # One number of each of the categories that browsers know (`Intl.PluralRules`), so that whatever forms a language has
 # are handed over under the names that a script asks for.
@@ -34,6 +34,12 @@ def words() -> dict[str, Any]:
         "see_all": _("Open the inbox"),
         "loading": _("Loading …"),
         "again": _("Try again"),
+        "on": pgettext("switch", "On"),
+        "off": pgettext("switch", "Off"),
+        "muted": pgettext("kind of notifications", "Muted"),
+        "alerts_about": _("While no page of this site is looked at."),
+        "alerts_blocked": _("Blocked by this browser. Its settings for this site can allow them."),
+        "alerts_on": _("Desktop alerts are on"),
         "ended": _("Signed out."),
         "not_ended": _("That device could not be signed out. Try again."),
     }
@@ -66,6 +72,7 @@ def _of_the_inbox() -> dict[str, Any]:
         "done_unread": _forms("Marked as unread.", "{n} marked as unread."),
         "done_archived": _forms("Archived.", "{n} archived."),
         "done_unarchived": _forms("Moved back to the inbox.", "{n} moved back to the inbox."),
+        "done_muted": _("{kind} is muted: it goes straight to the archive."),
         "undo": _("Undo"),
         "undone": _("Undone."),
         "selected": _forms("{n} selected", "{n} selected"),

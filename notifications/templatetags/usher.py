@@ -4,6 +4,8 @@
     <head> … {% usher_head %}</head>
     <body> … {% usher_status %} {% usher_bell %} … {% usher_inbox %} … {% usher_toasts %}</body>
 
+`{% usher_preferences %}` stands on a page of its own.
+
 Each element is complete without JavaScript; `static/usher/elements.js` makes it live. Whoever is not signed in gets
 nothing of it.
 """
@@ -16,18 +18,22 @@ from django.http import HttpRequest
 from django.template.loader import get_template
 from django.utils.html import json_script
 
-from .. import pages
+from .. import pages, preferences
 
 register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
-def usher_head(context: Any) -> str:
-    """Style, script, configuration and the template of a row. Once, in the `<head>`, before any element."""
+def usher_head(context: Any, *, count_in_title: bool = False, count_in_icon: bool = False) -> str:
+    """Style, script, configuration and the template of a row. Once, in the `<head>`, before any element.
+
+    `count_in_title` keeps the number of unread ones in front of the page's title; `count_in_icon` replaces the page's
+    icon by Usher's own with the number on it."""
     request = _request(context)
     if request is None:
         return ""
-    return _rendered("head", request, data=json_script(pages.data_block(request), "usher"), blank={})
+    block = pages.data_block(request, count_in_title=count_in_title, count_in_icon=count_in_icon)
+    return _rendered("head", request, data=json_script(block, "usher"), blank={})
 
 
 @register.simple_tag(takes_context=True)
@@ -53,9 +59,9 @@ def usher_toasts(context: Any) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def usher_inbox(context: Any, *, count_in_title: bool = False) -> str:
+def usher_inbox(context: Any) -> str:
     """The list, as `?show=`, `?q=` and `?before=` of the page's address ask. What it cannot read there is taken for
-    somebody else's. `count_in_title` keeps the number of unread ones in front of the page's title."""
+    somebody else's."""
     request = _request(context)
     if request is None:
         return ""
@@ -63,7 +69,14 @@ def usher_inbox(context: Any, *, count_in_title: bool = False) -> str:
         wanted = pages.asked(request.GET)
     except BadRequest:
         wanted = pages.Asked()
-    return _rendered("inbox", request, count_in_title=count_in_title, **pages.inbox(request, wanted))
+    return _rendered("inbox", request, **pages.inbox(request, wanted))
+
+
+@register.simple_tag(takes_context=True)
+def usher_preferences(context: Any) -> str:
+    """Which kinds of notifications the person is told of, and whether this device alerts them."""
+    request = _request(context)
+    return "" if request is None else _rendered("preferences", request, kinds=preferences.kinds(request.user))
 
 
 def _plain(name: str, context: Any) -> str:

@@ -177,9 +177,22 @@ export class UsherInbox extends HTMLElement {
     const pressed = event.submitter;
     if (!(pressed instanceof HTMLButtonElement) || form.method === "dialog") return;
     event.preventDefault();
-    if (pressed.value === "all") void this.#markAll(pressed.name);
+    if (pressed.name === "mute") void this.#mute(pressed.value);
+    else if (pressed.value === "all") void this.#markAll(pressed.name);
     else if (pressed.value === "selected") void this.do(pressed.name, this.selection?.rows ?? []);
     else void this.do(pressed.name, this.rows.filter((row) => row.dataset.id === pressed.value));
+  }
+
+  /** @param {string} kind @param {boolean} [muted] */
+  async #mute(kind, muted = true) {
+    const { words } = this.#live;
+    try {
+      await this.#live.mute(kind, muted);
+      this.#problem("");
+      if (muted) this.undo?.offerTo(words.say("done_muted", { kind: words.kind(kind) }), () => this.#mute(kind, false));
+    } catch {
+      this.#problem(words.say("not_saved"));
+    }
   }
 
   /** As of what was told to this page: who comes meanwhile stays as it is. @param {string} state */
@@ -329,9 +342,6 @@ export class UsherInbox extends HTMLElement {
     one("[data-number]", shown).textContent = String(unread);
     const all = one('[data-part="all"] button', this);
     if (all instanceof HTMLButtonElement) all.disabled = unread === 0;
-    if (!("countInTitle" in this.dataset)) return;
-    const title = document.title.replace(/^\(\d+\) /, "");
-    document.title = unread ? `(${unread}) ${title}` : title;
   }
 
   /** @param {string} words */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { ofTheDevice } from "./memory.js";
 import { isRead, one } from "./rows.js";
 
 /** @import { Selection } from "./selection.js" */
@@ -47,9 +48,13 @@ export class Keys {
     help.hidden = false;
     help.addEventListener("click", () => this.#dialog.showModal());
     const on = /** @type {HTMLInputElement} */ (one("[data-keys-on]", inbox));
-    on.checked = !isOff();
-    on.addEventListener("change", () => switchOff(!on.checked));
+    on.checked = !this.#off;
+    on.addEventListener("change", () => (on.checked ? ofTheDevice.forget(OFF) : ofTheDevice.keep(OFF, "yes")));
     document.addEventListener("keydown", this.#listen);
+  }
+
+  get #off() {
+    return ofTheDevice.recall(OFF) !== null;
   }
 
   end() {
@@ -60,7 +65,7 @@ export class Keys {
   #pressed(event) {
     const target = event.target instanceof HTMLElement ? event.target : null;
     const elsewhere = target?.closest("dialog, [role=dialog], usher-toasts");
-    if (isTyping(event, /** @type {any} */ (target)) || elsewhere || this.#dialog.open || isOff()) {
+    if (isTyping(event, /** @type {any} */ (target)) || elsewhere || this.#dialog.open || this.#off) {
       if (event.key === "Escape" && target?.matches("[type=search]")) target.blur();
       return;
     }
@@ -102,23 +107,5 @@ export class Keys {
     const selected = this.#inbox.selection?.rows ?? [];
     const current = this.#current;
     if (selected.length || current) this.#inbox.do(state, selected.length ? selected : current ? [current] : []);
-  }
-}
-
-function isOff() {
-  try {
-    return localStorage.getItem(OFF) === "yes";
-  } catch {
-    return false; // storage may be forbidden
-  }
-}
-
-/** @param {boolean} off */
-function switchOff(off) {
-  try {
-    if (off) localStorage.setItem(OFF, "yes");
-    else localStorage.removeItem(OFF);
-  } catch {
-    // then it holds for nobody
   }
 }

@@ -11,11 +11,14 @@
  * @module
  */
 
+import { Alerts } from "./alerts.js";
 import { Announcer } from "./announcer.js";
 import { UnauthorizedError } from "./client.js";
 import { Counts } from "./counts.js";
+import { ofTheTab } from "./memory.js";
 import { Rest } from "./rest.js";
 import { SharedConnection } from "./shared.js";
+import { countInTab } from "./tab.js";
 import { Words } from "./words.js";
 
 /** @import { Marking, StateChange } from "./client.js" */
@@ -56,6 +59,7 @@ export class Page {
     this.rest = new Rest(block.csrf);
     this.#epoch = block.epoch;
     this.counts = new Counts(block);
+    this.alerts = new Alerts(this);
     this.connection = new SharedConnection({
       user: block.user,
       position: { epoch: block.epoch, seq: block.head },
@@ -156,6 +160,11 @@ export class Page {
     this.#changed({ type: "state", ...marking, ...answer });
   }
 
+  /** No more of this kind, or again. @param {string} kind @param {boolean} muted */
+  async mute(kind, muted) {
+    await this.#asThePerson(this.rest.post(this.urls.preferences, { kind, muted }));
+  }
+
   /** The newest notifications, and the counts with them. @param {{ [name: string]: string | number | boolean }} query */
   async list(query) {
     const answer = await this.#asThePerson(this.rest.get(this.urls.list, query));
@@ -202,7 +211,7 @@ export class Page {
 
   signedOut() {
     this.connection.signedOut();
-    forget(this.#key);
+    ofTheTab.forget(this.#key);
   }
 
   /** What the server says is about somebody else: what is on this page is not for whoever is here now. */
@@ -212,8 +221,8 @@ export class Page {
   }
 
   #reload() {
-    if (Date.now() - Number(recall("usher/reloaded")) < RELOAD_MS) return;
-    remember("usher/reloaded", String(Date.now()));
+    if (Date.now() - Number(ofTheTab.recall("usher/reloaded")) < RELOAD_MS) return;
+    ofTheTab.keep("usher/reloaded", String(Date.now()));
     location.reload();
   }
 
@@ -248,7 +257,7 @@ export class Page {
 
   #counted(doubtful = false) {
     this.#emit("counts", this.counts.now);
-    remember(this.#key, JSON.stringify({ ...this.counts.now, epoch: this.#epoch }));
+    ofTheTab.keep(this.#key, JSON.stringify({ ...this.counts.now, epoch: this.#epoch }));
     if (!doubtful) return;
     clearTimeout(this.#doubt);
     // Should it fail, the next doubt asks again.
@@ -275,10 +284,10 @@ export class Page {
 
   #recall() {
     try {
-      const kept = JSON.parse(recall(this.#key) ?? "null");
+      const kept = JSON.parse(ofTheTab.recall(this.#key) ?? "null");
       if (kept?.epoch === this.#epoch) this.counts.told(kept);
     } catch {
-      forget(this.#key);
+      ofTheTab.forget(this.#key);
     }
   }
 
@@ -291,35 +300,6 @@ export class Page {
         reportError(error);
       }
     }
-  }
-}
-
-// Storage may be forbidden; nothing here depends on it.
-
-/** @param {string} key @param {string} value */
-function remember(key, value) {
-  try {
-    sessionStorage.setItem(key, value);
-  } catch {
-    // then not
-  }
-}
-
-/** @param {string} key */
-function recall(key) {
-  try {
-    return sessionStorage.getItem(key);
-  } catch {
-    return null;
-  }
-}
-
-/** @param {string} key */
-function forget(key) {
-  try {
-    sessionStorage.removeItem(key);
-  } catch {
-    // then not
   }
 }
 
@@ -338,6 +318,7 @@ export function page() {
     const block = blockOf(document);
     present = block ? new Page(block) : null;
     present?.start();
+    if (block && present) countInTab(present, block.tab);
   }
   return present;
 }

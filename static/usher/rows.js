@@ -49,12 +49,13 @@ export function rowOf(item, words) {
   }
   one("[data-name]", row).textContent = item.title;
   fill(one("[data-body]", row), item.body);
-  fill(one("[data-kind]", row), item.kind);
+  fill(one("[data-kind]", row), words.kind(item.kind));
   one("[data-time]", row).setAttribute("datetime", item.created_at);
-  for (const button of row.querySelectorAll("button")) button.value = item.id;
+  for (const button of row.querySelectorAll("button")) button.value = button.name === "mute" ? item.kind : item.id;
   for (const box of row.querySelectorAll("input")) box.value = item.id;
   one('[data-act="archived"]', row).hidden = item.archived;
   one('[data-act="unarchived"]', row).hidden = !item.archived;
+  one('[data-act="mute"]', row).hidden = item.archived || !words.mayMute(item.kind);
   paint(row, item.read, words);
   tellTimes(row, words);
   return row;

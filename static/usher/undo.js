@@ -34,10 +34,13 @@ export class Undo {
   /** @param {string} state what was done @param {string[]} ids to these */
   offer(state, ids) {
     const back = BACK[state];
-    if (!back) return;
+    if (back) this.offerTo(this.#live.words.say(`done_${state}`, { n: ids.length }), () => this.#act(back, ids));
+  }
+
+  /** @param {string} words what was done @param {() => void} back */
+  offerTo(words, back) {
     this.clear();
-    const words = this.#live.words.say(`done_${state}`, { n: ids.length });
-    this.#back = () => this.#act(back, ids);
+    this.#back = back;
     const bar = document.createElement("div");
     bar.className = "usher-undo";
     const text = document.createElement("span");

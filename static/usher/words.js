@@ -16,19 +16,27 @@
  * @property {number} unseen
  * @property {string} language
  * @property {{ cookie: string, header: string, token: string }} csrf
- * @property {{ tickets: string, list: string, state: string, sessions: string, inbox: string, login: string }} urls
+ * @property {{ tickets: string, list: string, state: string, sessions: string, preferences: string, inbox: string,
+ *   login: string }} urls
+ * @property {{ title: boolean, icon: string }} tab
+ * @property {{ [kind: string]: string }} kinds What the site calls them.
+ * @property {string[]} unmutable Kinds that everybody is told.
  * @property {{ [key: string]: string | { [category: string]: string } }} words
  */
 
 export class Words {
   #language;
   #words;
+  #kinds;
+  #unmutable;
   #plural;
 
-  /** @param {Pick<Block, "language" | "words">} block */
-  constructor({ language, words }) {
+  /** @param {Pick<Block, "language" | "words"> & Partial<Pick<Block, "kinds" | "unmutable">>} block */
+  constructor({ language, words, kinds = {}, unmutable = [] }) {
     this.#language = supported(language);
     this.#words = words;
+    this.#kinds = kinds;
+    this.#unmutable = unmutable;
     this.#plural = new Intl.PluralRules(this.#language);
   }
 
@@ -41,12 +49,22 @@ export class Words {
    * than an element that breaks.
    *
    * @param {string} key
-   * @param {{ n?: number }} [values]
+   * @param {{ n?: number, kind?: string }} [values]
    */
-  say(key, { n = 0 } = {}) {
+  say(key, { n = 0, kind = "" } = {}) {
     const found = this.#words[key] ?? key;
     const text = typeof found === "string" ? found : (found[this.#plural.select(n)] ?? found.other ?? key);
-    return text.replaceAll("{n}", new Intl.NumberFormat(this.#language).format(n));
+    return text.replaceAll("{n}", new Intl.NumberFormat(this.#language).format(n)).replaceAll("{kind}", () => kind);
+  }
+
+  /** What people call a kind of notifications. @param {string} kind */
+  kind(kind) {
+    return Object.hasOwn(this.#kinds, kind) ? /** @type {string} */ (this.#kinds[kind]) : kind;
+  }
+
+  /** @param {string} kind */
+  mayMute(kind) {
+    return kind !== "" && !this.#unmutable.includes(kind);
   }
 }
 

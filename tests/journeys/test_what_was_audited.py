@@ -75,7 +75,6 @@ async def test_a_session_s_life_is_in_the_log_and_in_the_table(audited_site, tmp
 async def test_what_has_just_happened_is_kept_by_a_server_that_ends(audited_site):
     alice = audited_site.newcomer()
     await alice.ticket()
-    audited_site.server.terminate()
     audited_site.server.stop()
     audited_site.server.start()
     async with Desk(audited_site, "auditor") as desk:

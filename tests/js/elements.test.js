@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { isTyping } from "../../static/usher/keys.js";
+import { titleWith } from "../../static/usher/tab.js";
 import { ago, dayName, daysBetween } from "../../static/usher/times.js";
 import { Words } from "../../static/usher/words.js";
 
@@ -24,6 +25,33 @@ describe("words", () => {
   test("of a language that is spelled in no known way are as those of English", () => {
     assert.equal(new Words({ language: "no such_language!", words: {} }).language, "en");
     assert.equal(new Words({ language: "zh_hans", words: {} }).language, "zh-Hans");
+  });
+});
+
+describe("kinds", () => {
+  const words = new Words({
+    language: "en",
+    words: { done: "{kind} is muted ({n})" },
+    kinds: { "ci.build": "Builds" },
+    unmutable: ["account"],
+  });
+
+  test("are called what the site calls them, else what they are", () => {
+    assert.deepEqual(["ci.build", "chat", "toString"].map((kind) => words.kind(kind)), ["Builds", "chat", "toString"]);
+    assert.equal(words.say("done", { kind: "$& {n}", n: 2 }), "$& {n} is muted (2)");
+  });
+
+  test("can be muted, but for those that everybody is told of, and none", () => {
+    assert.deepEqual(["ci.build", "account", ""].map((kind) => words.mayMute(kind)), [true, false, false]);
+  });
+});
+
+describe("the title", () => {
+  test("has the number in front, and is what it was without one", () => {
+    assert.equal(titleWith("Inbox · Usher", 3), "(3) Inbox · Usher");
+    assert.equal(titleWith("(3) Inbox · Usher", 12), "(12) Inbox · Usher");
+    assert.equal(titleWith("(3) Inbox · Usher", 0), "Inbox · Usher");
+    assert.equal(titleWith("(draft) Inbox", 1), "(1) (draft) Inbox");
   });
 });
 

@@ -251,3 +251,49 @@ def test_devices_are_the_persons_own(client, people):
     assert bens.get("/").status_code == client.get("/").status_code == 200
     assert client.post("/devices/end/", {"session": "x"}).status_code == 400
     assert client.get("/devices/end/").status_code == 405
+
+
+def test_preferences(client, ann):
+    from notifications.preferences import kinds
+
+    assert client.get("/preferences/").headers["Location"].startswith("/accounts/login/")
+    client.force_login(ann)
+    assert "Nothing to choose about yet" in client.get("/preferences/").content.decode()
+    api.notify(ann, title="x", kind="ci.build")
+    shown = client.get("/preferences/").content.decode()
+    assert 'name="mute" value="ci.build"' in shown and 'aria-checked="true"' in shown
+    assert client.post("/preferences/", {"mute": "ci.build"}).headers["Location"] == "/preferences/"
+    assert [each.muted for each in kinds(ann)] == [True]
+    assert 'name="unmute" value="ci.build"' in client.get("/preferences/").content.decode()
+    away = client.post("/preferences/", {"unmute": "ci.build", "next": "/?show=unread"})
+    assert away.headers["Location"] == "/?show=unread"
+    assert [each.muted for each in kinds(ann)] == [False]
+
+
+@pytest.mark.parametrize(
+    "form", [{}, {"mute": ""}, {"mute": "No Kind"}, {"unmute": "\0"}, {"mute": "account"}], ids=str
+)
+def test_preferences_that_make_no_sense(client, ann, settings, form):
+    settings.NOTIFICATIONS = {"UNMUTABLE_KINDS": ["account"]}
+    client.force_login(ann)
+    assert client.post("/preferences/", form).status_code == 400
+
+
+def test_a_row_offers_to_mute_its_kind(client, ann, settings):
+    settings.NOTIFICATIONS = {"KINDS": {"ci.build": "Builds"}, "UNMUTABLE_KINDS": ["account"]}
+    client.force_login(ann)
+    for kind in ("", "account", "ci.build"):
+        api.notify(ann, title="x", kind=kind)
+    rows = client.get("/").content.decode().partition("<usher-inbox")[2]
+    buttons = re.findall(r'name="mute" value="([^"]*)" formaction="/preferences/"([^>]*)>', rows)
+    assert [(kind, "hidden" in rest) for kind, rest in buttons] == [("ci.build", False), ("account", True), ("", True)]
+    assert ">Builds<" in rows and ">ci.build<" not in rows
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, None), (1, "1"), (42, "42"), (100, "99+"), (10_000, "99+")])
+def test_the_icon_says_how_many(client, count, said):
+    answer = client.get(f"/icon/{count}.svg")
+    assert answer.headers["Content-Type"] == "image/svg+xml"
+    assert answer.headers["Cache-Control"] == "public, max-age=86400"
+    assert re.findall(r"<text[^>]*>(.*?)</text>", answer.content.decode()) == ([said] if said else [])
+    assert client.get("/icon/-1.svg").status_code == 404

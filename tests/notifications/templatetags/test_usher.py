@@ -8,13 +8,14 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ImproperlyConfigured
 from django.template import Context, RequestContext, Template
 from django.utils import translation
+from django.utils.translation import gettext_lazy
 
 from notifications import api
 from notifications.models import Stream
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-TAGS = ("usher_head", "usher_bell", "usher_status", "usher_toasts", "usher_inbox")
+TAGS = ("usher_head", "usher_bell", "usher_status", "usher_toasts", "usher_inbox", "usher_preferences")
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_a_title_is_text_in_every_tag(render, ann):
 
 def test_all_tags_together_ask_once(render, ann, django_assert_num_queries):
     api.notify(ann, title="x")
-    with django_assert_num_queries(3):  # the stream, the counts, the rows
+    with django_assert_num_queries(5):  # the stream, the counts, the rows; for the preferences what is muted, and kinds
         render()
 
 
@@ -96,11 +97,18 @@ def test_nothing_needs_more_than_the_sites_own_files(render):
     assert inline == [' id="usher" type="application/json"'], "data, which no policy has to allow"
 
 
-def test_only_the_sites_own_page_has_its_title_counted(render):
-    assert "data-count-in-title" not in render("usher_inbox")
-    assert "data-count-in-title" in render("usher_inbox count_in_title=True")
-
-
 def test_the_language_is_the_requests(render):
     with translation.override("ar"):
         assert block(render("usher_head"))["language"] == "ar"
+
+
+def test_the_head_says_what_is_counted_where(render):
+    assert block(render("usher_head"))["tab"] == {"title": False, "icon": ""}
+    asked = block(render("usher_head count_in_title=True count_in_icon=True"))
+    assert asked["tab"] == {"title": True, "icon": "/icon/{n}.svg"}
+
+
+def test_the_head_says_what_kinds_are_called(render, settings):
+    settings.NOTIFICATIONS = {"KINDS": {"ci.build": gettext_lazy("Today")}, "UNMUTABLE_KINDS": ("account",)}
+    said = block(render("usher_head"))
+    assert said["kinds"] == {"ci.build": "Today"} and said["unmutable"] == ["account"]
