@@ -13,6 +13,8 @@
  *               unauthorized                    the person must sign in; then renew()
  *               closed                          by close(), or nothing to be done: see `code` and `need`
  *
+ * pause() leads back to idle, from where open() goes on.
+ *
  * Rules of this file:
  *
  * * One socket at a time. `#turn` counts attempts: who finds it changed after waiting was overtaken and says nothing.
@@ -112,6 +114,18 @@ export class CommandError extends Error {
   }
 }
 
+/** Why there is no connection and will be none until somebody asks for it: `code` and `reason` as in `docs/wire.md`. */
+export class ClosedError extends Error {
+  name = "ClosedError";
+
+  /** @param {StateChange} change */
+  constructor({ code, reason }) {
+    super(reason ?? "closed");
+    this.code = code;
+    this.reason = reason;
+  }
+}
+
 export { UnauthorizedError };
 
 export class UsherClient {
@@ -193,6 +207,34 @@ export class UsherClient {
   close() {
     this.#abandon();
     if (this.state !== "closed") this.#become({ state: "closed" });
+  }
+
+  /** Disconnect for a while: for an app in the background. `open()` goes on from the same position. */
+  pause() {
+    if (["connecting", "connected", "waiting", "offline"].includes(this.state)) {
+      this.#abandon();
+      this.#become({ state: "idle" });
+    }
+  }
+
+  /**
+   * Resolves once there is a connection, which may be now. Rejects where none will come by itself: `UnauthorizedError`,
+   * or `ClosedError` with the reason.
+   *
+   * @returns {Promise<void>}
+   */
+  ready() {
+    return new Promise((resolve, reject) => {
+      const settle = (/** @type {StateChange} */ change) => {
+        if (change.state === "connected") resolve();
+        else if (change.state === "unauthorized") reject(new UnauthorizedError(change.reason ?? "unauthorized"));
+        else if (change.state === "closed") reject(new ClosedError(change));
+        else return;
+        end();
+      };
+      const end = this.on("state", settle);
+      settle(this.#now);
+    });
   }
 
   /** Connect whatever ended it: after a new sign-in, or because somebody is looking again. */

@@ -48,6 +48,73 @@ describe("open", () => {
   });
 });
 
+describe("pause", () => {
+  test("lets go of the socket, and open() goes on from where it was", async () => {
+    const stage = new Stage();
+    const socket = await stage.connected();
+    stage.notify(11);
+    stage.client.pause();
+    assert.equal(socket.closedWith, 1000);
+    assert.deepEqual(stage.last("state"), { state: "idle" });
+    assert.equal(stage.clock.pending, 0);
+    stage.client.open();
+    await settled();
+    assert.match(stage.socket.url, /since=e1:11$/);
+  });
+
+  test("is nothing where there is nothing to let go of", async () => {
+    const stage = new Stage();
+    stage.client.pause();
+    await stage.connected();
+    stage.client.close();
+    stage.client.pause();
+    assert.deepEqual(stage.states, ["connecting", "connected", "closed"]);
+  });
+
+  test("is also for who waits, and who has no network", async () => {
+    const stage = new Stage({ tickets: async () => Promise.reject(new Error("away")) });
+    stage.client.open();
+    await settled();
+    assert.equal(stage.client.state, "waiting");
+    stage.client.pause();
+    assert.deepEqual([stage.client.state, stage.clock.pending], ["idle", 0]);
+    stage.client.setOnline(false);
+    stage.client.open();
+    stage.client.pause();
+    assert.equal(stage.client.state, "idle");
+  });
+});
+
+describe("ready", () => {
+  test("waits for the connection, over attempts that fail", async () => {
+    const stage = new Stage();
+    let ready = false;
+    const waiting = stage.client.ready().then(() => (ready = true));
+    stage.client.open();
+    await settled();
+    stage.socket.hangUp();
+    await stage.clock.advance(60_000);
+    assert.equal(ready, false);
+    stage.welcome();
+    await waiting;
+    await stage.client.ready();
+  });
+
+  test("says why there will be none", async () => {
+    const stage = new Stage();
+    await stage.connected();
+    stage.bye(4504);
+    await assert.rejects(stage.client.ready(), { name: "ClosedError", code: 4504, reason: "too_many_connections" });
+    stage.client.renew();
+    const waiting = stage.client.ready();
+    await settled();
+    stage.welcome();
+    await waiting;
+    stage.bye(4501);
+    await assert.rejects(stage.client.ready(), (error) => error instanceof UnauthorizedError);
+  });
+});
+
 describe("close", () => {
   test("lets go of the socket and leaves nothing ticking", async () => {
     const stage = new Stage();
