@@ -27,6 +27,8 @@ from .wire.streams import Position
 from .words import words
 
 PAGE = 25
+ABOVE = 5
+"""Newer ones that are shown above one that was asked for."""
 SEARCH_LENGTH = 200
 SHOWN = ("all", "unread", "archived")
 
@@ -96,11 +98,13 @@ def _icon_address() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the address of an inbox asks for: `?show=all|unread|archived`, `?q=words`, `?before=<number>`."""
+    """What the address of an inbox asks for: `?show=all|unread|archived`, `?q=words`, `?before=<number>`; or by
+    `?at=<id>` for the page of the list that has this one."""
 
     show: str = "all"
     search: str = ""
     before: int | None = None
+    at: UUID | None = None
 
     def address(self, **other: Any) -> str:
         """The address of the same inbox with something else asked for. Relative, so that it holds on any page."""
@@ -116,13 +120,17 @@ def asked(query: QueryDict) -> Asked:
     search = query.get("q", "").strip()
     if len(search) > SEARCH_LENGTH or "\0" in search:
         raise BadRequest("q is at most 200 characters")
-    return Asked(show, search, number(query.get("before")))
+    at = query.get("at")
+    return Asked(show, search, number(query.get("before")), None if at is None else identity(at))
 
 
 def inbox(request: HttpRequest, wanted: Asked) -> dict[str, Any]:
     """Newest first."""
     position = standing(request).position
     now = timezone.now()
+    at = wanted.at
+    if at is not None:
+        wanted = _page_with(request.user.pk, at, position.head, now)
     found = store.listed(
         request.user.pk,
         head=position.head,
@@ -138,6 +146,8 @@ def inbox(request: HttpRequest, wanted: Asked) -> dict[str, Any]:
         "asked": wanted,
         "tabs": [(name, words_of_tab(name), wanted.address(show=name, before=None)) for name in SHOWN],
         "days": _days([shown(row) for row in rows[:PAGE]], now),
+        "at": at,
+        "missing": at is not None and all(row.pk != at for row in rows[:PAGE]),
         "unread": standing(request).unread,
         "head": position.head,
         "first_page": wanted.before is None,
@@ -145,6 +155,17 @@ def inbox(request: HttpRequest, wanted: Asked) -> dict[str, Any]:
         "older": wanted.address(before=rows[PAGE - 1].seq) if more else None,
         "all_of_it": wanted.address(q="", before=None),
     }
+
+
+def _page_with(user_id: Any, at: UUID, head: int, now: datetime) -> Asked:
+    """What asks for the page that has this one, with some newer ones above it; if there is none, for the first page."""
+    row = store.current(user_id, now=now).filter(pk=at).first()
+    if row is None:
+        return Asked()
+    archived = row.archived_at is not None
+    newer = store.listed(user_id, head=head, now=now, archived=archived, after=row.seq).values_list("seq", flat=True)
+    above = list(newer[:PAGE])
+    return Asked("archived" if archived else "all", before=above[ABOVE] if len(above) == PAGE else None)
 
 
 def words_of_tab(name: str) -> str:
@@ -173,6 +194,13 @@ def _days(rows: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
     today = timezone.localdate(now)
     near = {0: _("Today"), 1: _("Yesterday")}
     return [{"date": day, "near": near.get((today - day).days, ""), "rows": rows} for day, rows in grouped.items()]
+
+
+def identity(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise BadRequest("that is no id") from None
 
 
 def number(text: str | None) -> int | None:

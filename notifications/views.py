@@ -45,7 +45,7 @@ def mark(request: HttpRequest) -> HttpResponse:
         if through is None:
             raise BadRequest("through is missing")
         api.mark(request.user, state=state, through=through)
-    elif ids := [_uuid(text) for text in (request.POST.getlist("ids") if which == "selected" else [which])]:
+    elif ids := [pages.identity(text) for text in (request.POST.getlist("ids") if which == "selected" else [which])]:
         if len(ids) > STATE_IDS:
             raise BadRequest("these are too many at once")
         api.mark(request.user, state=state, ids=ids)
@@ -56,13 +56,6 @@ def _back(request: HttpRequest, otherwise: str = "inbox") -> str:
     wanted = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) and not urlsplit(wanted).netloc
     return wanted if safe else reverse(otherwise)
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise BadRequest("that is no id") from None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -106,8 +99,8 @@ def end_device(request: HttpRequest) -> HttpResponse:
     which = request.POST.get("session", "")
     if which == "others":
         end_other_sessions(request.user.pk, _current(request))
-    elif _uuid(which) != _current(request):
-        end_own_session(request.user.pk, _uuid(which))
+    elif pages.identity(which) != _current(request):
+        end_own_session(request.user.pk, pages.identity(which))
     return HttpResponseRedirect(f"{reverse('devices')}?ended")
 
 

@@ -82,7 +82,7 @@ export class Alerts {
       this.#show(words.say("new", { n: many }), { tag: `${this.#key}/many` }, urls.inbox);
       return;
     }
-    this.#show(frame.title, { body: frame.body, tag: frame.id }, frame.url || `${urls.inbox}#usher-${frame.id}`);
+    this.#show(frame.title, { body: frame.body, tag: frame.id }, frame.url || this.#live.addressOf(frame.id));
   }
 
   /** @param {string} title @param {NotificationOptions} options @param {string} [url] */

@@ -15,7 +15,7 @@ import { Undo } from "./undo.js";
 /** @import { Page, PageEvents } from "./page.js" */
 
 /** What the server renders anew. */
-const PARTS = ["unread", "all", "tabs", "days", "empty", "pages"];
+const PARTS = ["unread", "all", "tabs", "missing", "days", "empty", "pages"];
 const TYPING_MS = 250;
 /** Longer than an arrival and a change may cross: see `counts.js`. */
 const LOOKED_MS = 2_500;

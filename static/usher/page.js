@@ -134,6 +134,14 @@ export class Page {
 
   // --- What elements ask for ---
 
+  /** Where one notification stands in the inbox, however old it is. @param {string} id */
+  addressOf(id) {
+    const address = new URL(this.urls.inbox, location.href);
+    address.searchParams.set("at", id);
+    address.hash = `usher-${id}`;
+    return address.pathname + address.search + address.hash;
+  }
+
   /**
    * Set the state of some notifications, or of all up to a number: over the socket, else over REST.
    *

@@ -95,3 +95,45 @@ def test_standing_is_read_once_for_a_request_and_again_for_somebody_else(rf, peo
 
 def test_somebody_elses_device_has_no_connections_here(ann):
     assert pages.devices(ann.pk, uuid4(), now=timezone.now()) == []
+
+
+def seqs(found):
+    return [row["seq"] for day in found["days"] for row in day["rows"]]
+
+
+@pytest.fixture
+def inbox_at(rf, ann):
+    def found(row):
+        request = rf.get("/")
+        request.user = ann
+        return pages.inbox(request, pages.Asked(at=getattr(row, "pk", row)))
+
+    return found
+
+
+def test_an_old_one_is_found_on_its_page(inbox_at, ann):
+    rows = [api.notify(ann, title="x") for _ in range(80)]
+    found = inbox_at(rows[9])  # number 10
+    assert seqs(found) == list(range(15, 0, -1)) and not found["missing"] and not found["first_page"]
+    found = inbox_at(rows[-25])
+    assert seqs(found)[-1] == 56 and found["first_page"], "the last of the first page"
+    found = inbox_at(rows[-26])
+    assert seqs(found)[:6] == [60, 59, 58, 57, 56, 55] and not found["missing"]
+
+
+def test_an_archived_one_is_found_in_the_archive(inbox_at, ann):
+    row = api.notify(ann, title="x")
+    api.mark(ann, state="archived", ids=[row.pk])
+    found = inbox_at(row)
+    assert seqs(found) == [1] and found["asked"].show == "archived"
+
+
+def test_one_that_is_nowhere_is_said_to_be(inbox_at, people):
+    ann, ben, _ = people
+    api.notify(ann, title="x")
+    gone = api.notify(ann, title="x", expires_at=timezone.now() + timedelta(seconds=60))
+    Notification.objects.filter(pk=gone.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    for nowhere in (uuid4(), api.notify(ben, title="x"), gone):
+        found = inbox_at(nowhere)
+        assert found["missing"] and seqs(found) == [1]
+    assert not inbox_at(None)["missing"]
