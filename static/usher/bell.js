@@ -124,7 +124,7 @@ export class UsherBell extends HTMLElement {
     panel.setAttribute("role", "dialog");
     panel.setAttribute("aria-label", live.words.say("panel"));
     if ("popover" in panel) panel.popover = "manual"; // on top of whatever the page has, cut off by nothing
-    const head = document.createElement("header");
+    const head = document.createElement("div");
     head.className = "usher-panel-head";
     const name = document.createElement("strong");
     name.textContent = live.words.say("panel");
@@ -134,7 +134,7 @@ export class UsherBell extends HTMLElement {
     const body = document.createElement("div");
     body.className = "usher-panel-body";
     body.dataset.body = "";
-    const foot = document.createElement("footer");
+    const foot = document.createElement("div");
     foot.className = "usher-panel-foot";
     foot.append(linkTo(live.urls.inbox, live.words.say("see_all")));
     panel.append(head, body, foot);
