@@ -149,8 +149,8 @@ SEEN = """() => {
     const top = document.elementFromPoint(box.x + box.width / 2, box.y + Math.min(box.height, innerHeight) / 2);
     const free = inside && (at.contains(top) || top?.contains(at) || top?.closest('label')?.control === at);
     if (outlined && free) return true;
-    const under = top?.outerHTML.slice(0, 80);
-    return `${at.outerHTML.slice(0, 150)} is not seen: ${around.map(style => style.outline)}, at ${box.x}, ${box.y}, under ${under}`;
+    const how = `${around.map(style => style.outline)}, at ${box.x}, ${box.y}, under ${top?.outerHTML.slice(0, 80)}`;
+    return `${at.outerHTML.slice(0, 150)} is not seen: ${how}`;
 }"""
 
 

@@ -1,15 +1,61 @@
 """The elements of a page in a real browser: the bell and its panel, toasts, the inbox by hand and by keys, devices."""
 
 import asyncio
+from urllib.parse import quote
 
 import pytest
 from playwright.async_api import expect
 
-from .test_inbox import HOSTILE, LOST, live, tell, titles
+from .test_inbox import LOST, live, tell, titles
 
 pytestmark = [
     pytest.mark.parametrize("stack_kind", ["embedded"], indirect=True),
     pytest.mark.parametrize("server_kind", ["uvicorn"], indirect=True),
+]
+
+
+# Each of them is a title and a body, and is shown as it is.
+HOSTILE = [
+    '<img src=x onerror="document.title=1">',
+    "<script>document.title=1</script>",
+    "</title><script>document.title=1</script>",
+    "</script><script>document.title=1</script>",
+    "'\"><svg onload=document.title=1>",
+    '" onmouseover="document.title=1',
+    "' autofocus onfocus='document.title=1",
+    "<b>bold</b>",
+    "&lt;b&gt; &amp; &#60;",
+    "<!-- --> ]]>",
+    "{{ 7*7 }} {% debug %} <%= 7*7 %>",
+    "${7*7} #{7*7} `7*7`",
+    "%s %(x)s %n {0} {n} {kind}",
+    "$& $1 $` $'",
+    "\\u0041 \\x41 \\",
+    "javascript:document.title=1",
+    "data:text/html,<script>document.title=1</script>",
+    "//evil.example/../../etc",
+    "' OR 1=1; --",
+    "\u202egnp.exe",
+    "\u2066isolated\u2069 \u200f",
+    "مرحبا (1)!",
+    "שלום",
+    "e\u0301e\u0301",
+    "Z\u0351\u036b\u0343a\u0335l\u0315g\u0360o\u0321",
+    "👩\u200d👩\u200d👧🏳️\u200d🌈",
+    "\U0001d54f\U00020bb7",
+    "\ufeffmark\u00a0\u2003space",
+    "a\tb",
+    "null",
+    "undefined",
+    "[object Object]",
+    "0",
+    "NaN",
+    "toString",
+    "__proto__",
+    "constructor",
+    "hasOwnProperty",
+    "a" * 200,
+    "<" * 100,
 ]
 
 
@@ -254,3 +300,135 @@ async def test_nothing_is_wider_than_the_narrowest_page(site, profile):
             for direction in ("ltr", "rtl"):
                 await page.evaluate("dir => { document.documentElement.dir = dir }", direction)
                 assert await page.evaluate("document.documentElement.scrollWidth") == 320, (path, direction)
+
+
+async def test_hostile_text_is_shown_as_text(site, profile):
+    person = site.newcomer()
+    await tell(site, person.username, title=HOSTILE[0], body=HOSTILE[0])
+    async with profile(site.server.http) as browser:
+        page = await browser.sign_in(person.username, site.stack.password_of(person.username))
+        await live(page)
+        for text in HOSTILE[1:]:
+            await tell(site, person.username, title=text, body=text, url="/?q=" + quote(text))
+            shown = page.locator(".usher-toast:last-child")
+            if await shown.count() and await shown.get_attribute("data-flood") is None:
+                await expect(shown.locator(".usher-toast-title")).to_have_text(text)
+        await expect(titles(page)).to_have_count(len(HOSTILE))
+
+        async def is_text(rows):
+            count = await rows.count()
+            assert count
+            shown = list(reversed(HOSTILE))[:count]
+            assert await rows.locator("[data-title]").all_text_contents() == shown
+            assert await rows.locator("[data-body]").all_text_contents() == shown
+            assert await rows.locator(".usher-said :is(img, script, svg, b)").count() == 0
+
+        await is_text(page.locator("usher-inbox li"))  # as they arrived
+        await page.locator("usher-bell button").click()
+        await expect(page.locator(".usher-panel li")).to_have_count(10)
+        await is_text(page.locator(".usher-panel li"))  # by REST
+        await page.reload()
+        await is_text(page.locator("usher-inbox li"))  # by the server
+        assert await page.title() == f"({len(HOSTILE)}) Inbox · Usher"
+        await page.goto(site.server.http + "/?q=" + quote(HOSTILE[0]))
+        await expect(titles(page)).to_have_text([HOSTILE[0]])
+
+
+async def test_without_javascript(site, profile):
+    person = site.newcomer()
+    for title in ("first", "second"):
+        await tell(site, person.username, title=title)
+    async with profile(site.server.http, java_script_enabled=False) as browser:
+        page = await browser.sign_in(person.username, site.stack.password_of(person.username))
+        await expect(titles(page)).to_have_text(["second", "first"])
+        await expect(page.get_by_text("Reload to see what is new")).to_be_visible()
+        rows = page.locator("usher-inbox li")
+        await rows.get_by_role("button", name="Mark read", exact=True).first.click()
+        await expect(page).to_have_title("(1) Inbox · Usher")
+        await rows.get_by_role("button", name="Archive").first.click()
+        await expect(titles(page)).to_have_text(["first"])
+        await page.get_by_role("button", name="Mark all read").click()
+        await expect(page).to_have_title("Inbox · Usher")
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def test_without_a_worker_to_share_each_tab_has_its_own_socket(site, profile):
+    person = site.newcomer()
+    before = site.server.log_size()
+    async with profile(site.server.http) as browser:
+        await browser.context.add_init_script("delete globalThis.SharedWorker")
+        one = await browser.sign_in(person.username, site.stack.password_of(person.username))
+        other = await browser.page()
+        for page in (one, other):
+            await live(page)
+        await tell(site, person.username, title="to both")
+        for page in (one, other):
+            await expect(titles(page)).to_have_text(["to both"])
+        await one.get_by_role("button", name="Archive").click()
+        await expect(titles(other)).to_have_count(0)
+        assert site.server.log_since(before).count("open connection=") == 2
+
+
+async def test_without_a_socket_the_inbox_marks_over_rest(site, profile):
+    person = site.newcomer()
+    for title in ("first", "second"):
+        await tell(site, person.username, title=title)
+    async with profile(site.server.http) as browser:
+        browser.expected = LOST
+        refuse = "delete globalThis.SharedWorker; globalThis.WebSocket = class { constructor() { throw new Error() } }"
+        await browser.context.add_init_script(refuse)
+        page = await browser.sign_in(person.username, site.stack.password_of(person.username))
+        await expect(page.locator("usher-status")).to_contain_text("Connection lost")
+        await page.get_by_role("button", name="Mark read", exact=True).first.click()
+        await expect(page).to_have_title("(1) Inbox · Usher")
+        await page.get_by_role("button", name="Archive").nth(1).click()
+        await expect(titles(page)).to_have_text(["second"])
+        await page.get_by_role("button", name="Mark unread").click()
+        await expect(page).to_have_title("(1) Inbox · Usher")
+        await page.get_by_role("button", name="Mark all read").click()
+        await expect(page).to_have_title("Inbox · Usher")
+        items = (await person.get("/api/notifications/?limit=9")).json()["results"]
+        assert [(item["title"], item["read"]) for item in items] == [("second", True)]
+
+
+async def test_an_old_one_is_led_to_on_whatever_page_it_stands(site, profile):
+    person = site.newcomer()
+    await tell(site, person.username, title="the first of all")
+    old = (await person.get("/api/notifications/?limit=1")).json()["results"][0]["id"]
+    create = f"""
+from django.contrib.auth import get_user_model; from notifications.api import notify
+for n in range(60): notify(get_user_model().objects.get(username="{person.username}"), title=f"number {{n}}")
+"""
+    await asyncio.to_thread(site.stack.manage, "shell", "-c", create)
+    async with profile(site.server.http) as browser:
+        page = await opened(browser, site, person, f"/?at={old}#usher-{old}")
+        row = page.locator("usher-inbox li", has_text="the first of all")
+        await expect(row).to_be_focused()
+        await row.hover()
+        await row.get_by_role("button", name="Archive").click()
+        await expect(row).to_have_count(0)
+        await page.goto(f"{site.server.http}/?at={old}#usher-{old}")
+        await expect(page.get_by_role("link", name="Archived")).to_have_attribute("aria-current", "page")
+        await expect(titles(page)).to_have_text(["the first of all"])
+        await page.goto(f"{site.server.http}/?at=00000000-0000-4000-8000-000000000000")
+        await expect(page.get_by_text("That notification is not here any more.")).to_be_visible()
+
+
+async def test_a_page_from_the_cache_shows_at_once_what_the_tab_knows(site, profile):
+    person = site.newcomer()
+    await tell(site, person.username, title="first")
+    async with profile(site.server.http) as browser:
+        browser.expected = LOST
+        page = await opened(browser, site, person, "/devices/")
+        await expect(badge(page)).to_have_text("1")
+        old = await (await browser.context.request.get(site.server.http + "/devices/")).text()
+        await tell(site, person.username, title="second")
+        await expect(badge(page)).to_have_text("2")
+        # From here on the tab gets the page as it was, and nothing else from the server.
+        await page.route("**/devices/", lambda route: route.fulfill(body=old, content_type="text/html"))
+        await page.route("**/api/**", lambda route: route.abort())
+        await browser.context.add_init_script("delete globalThis.SharedWorker")
+        await page.reload()
+        await expect(badge(page)).to_have_text("2")
+        assert ">1</span></a>" in old, "the page itself said 1"
