@@ -15,6 +15,7 @@ from uuid import UUID
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError, transaction
 from django.http import Http404
+from django.utils import translation
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 from rest_framework.utils import json
@@ -190,6 +191,11 @@ class StrictView(APIView):
         # session whose refresh token was stolen.
         return transaction.non_atomic_requests(super().as_view(**initkwargs))
 
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        # Whatever language the request is in: who reads `detail` writes a program, and searches for what it says.
+        with translation.override(None):
+            return super().dispatch(request, *args, **kwargs)
+
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
         _check_framing(request.META)
         super().initial(request, *args, **kwargs)
@@ -197,6 +203,7 @@ class StrictView(APIView):
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["Content-Language"] = "en"
         return response
 
 

@@ -222,8 +222,31 @@ def test_credentials_that_are_none(client, path, credential):
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", POSTED)
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "nonsense", ";", "\x80"])
-def test_answers_in_another_language(signed_in, path, accept):
+def test_answers_in_another_format(signed_in, path, accept):
     refused(signed_in.post(path, b"[]", content_type="application/json", headers={"accept": accept}))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", API)
+def test_programs_are_refused_in_the_same_words_whatever_language_they_ask_for(client, signed_in, path):
+    body = b'{"ids": 5, "user": true, "username": 1, "refresh": "x"}'
+    for caller, method in ((client, some_method(path)), (signed_in, "BREW"), (signed_in, "POST")):
+        told = {}
+        for spoken in ("en", "ar", "de-AT,de;q=0.9"):
+            headers = {"accept-language": spoken}
+            answer = caller.generic(method, real(path), body, content_type="application/json", headers=headers)
+            assert answer.headers["Content-Language"] == "en"
+            if path not in WITHOUT_BODY:
+                refused(answer)
+                told[answer.content] = spoken
+        assert len(told) < 2, told
+
+
+def test_the_description_is_the_same_in_every_language(client):
+    described = [
+        client.get("/api/schema/", headers={"accept-language": spoken}).content for spoken in ("en", "ar", "de")
+    ]
+    assert len(set(described)) == 1
 
 
 def test_the_admin_and_the_probes_stand_beside_it():

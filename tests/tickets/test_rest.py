@@ -4,6 +4,7 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404
+from django.utils import translation
 from rest_framework import exceptions, serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
@@ -134,6 +135,13 @@ def test_bodies_that_are_refused(request_, status, code):
     assert (response.status_code, response.data["code"]) == (status, code)
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_it_speaks_english_in_every_language():
+    with translation.override("de"):
+        response = post(content_type="text/plain")
+    assert response.data["detail"] == 'Unsupported media type "text/plain" in request.'
+    assert response.headers["Content-Language"] == "en"
 
 
 def test_options_tells_nothing():
