@@ -62,6 +62,10 @@ test: $(DEV) $(NODE_PACKAGES) ## all tests: some of them twice, on PostgreSQL + 
 	@$(BIN)/python -m tests.support.stack -- $(BIN)/python -m pytest -q $(IN_PARALLEL) -m everywhere
 	@$(BIN)/python -m pytest $(IN_PARALLEL)
 
+.PHONY: messages
+messages: $(DEV) ## bring the catalogues of words up to date, and name what is to be translated (docs/languages.md)
+	@$(BIN)/python -m tests.support.messages
+
 .PHONY: soak
 soak: $(DEV) ## faults at full length, held to the promised figures: about an hour on a machine with nothing else to do
 	@SOAK=1 $(BIN)/python -m pytest -s tests/faults
@@ -70,12 +74,12 @@ soak: $(DEV) ## faults at full length, held to the promised figures: about an ho
 bench: $(DEV) $(NODE_PACKAGES) ## measure it beside plain Channels and socket.io, a quarter of an hour (QUICK=1: some minutes)
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
-check: $(DEV) $(NODE_PACKAGES) ## ruff, mypy, tsc, house rules, migrations, deployment checks
+check: $(DEV) $(NODE_PACKAGES) ## ruff, mypy, tsc, house rules, catalogues, migrations, deployment checks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@if [ -x $(TSC) ]; then $(TSC) -p . && $(TSC) -p tests/js; else echo "LEFT OUT: tsc. $(NO_NPM)" >&2; fi
-	@$(BIN)/python -m pytest -q tests/test_house.py
+	@$(BIN)/python -m pytest -q tests/test_house.py tests/languages/test_catalogues.py
 	@DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py makemigrations --check --dry-run
 	@$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
 

@@ -2,16 +2,30 @@
 
 from typing import Any
 
+from django.utils.translation import get_language, ngettext, pgettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
 
 # One number of each of the categories that browsers know (`Intl.PluralRules`), so that whatever forms a language has
 # are handed over under the names that a script asks for.
 _SAMPLES = {"zero": 0, "one": 1, "two": 2, "few": 3, "many": 11, "other": 100}
+# Where such a number is of another category.
+_OTHER_SAMPLES = {"cy": {"many": 6}, "ga": {"many": 7}, "lv": {"other": 2}}
+
+
+def samples() -> dict[str, int]:
+    """By category, for the language of the request."""
+    return _SAMPLES | _OTHER_SAMPLES.get((get_language() or "").partition("-")[0], {})
 
 
 def _forms(one: str, many: str) -> dict[str, str]:
-    return {category: ngettext(one, many, sample) for category, sample in _SAMPLES.items()}
+    return {category: ngettext(one, many, sample) for category, sample in samples().items()}
+
+
+def bell_label(unseen: int) -> str:
+    """What the bell is called; its badge stops at 99, this does not."""
+    if not unseen:
+        return _("Notifications")
+    return ngettext("Notifications, {n} new", "Notifications, {n} new", unseen).replace("{n}", str(unseen))
 
 
 def words() -> dict[str, Any]:
@@ -26,6 +40,7 @@ def words() -> dict[str, Any]:
         "new": _forms("{n} new notification", "{n} new notifications"),
         "badge": _forms("Notifications, {n} new", "Notifications, {n} new"),
         "badge_none": _("Notifications"),
+        # Translators: the name of what the bell opens
         "panel": _("Notifications"),
         "panel_empty": _("You are all caught up"),
         "panel_empty_more": _("What happens next appears here by itself."),
@@ -49,7 +64,7 @@ def _of_the_state() -> dict[str, Any]:
     return {
         "state_idle": _("Starting …"),
         "state_connecting": _("Connecting …"),
-        "state_connected": _("Live"),
+        "state_connected": pgettext("connection", "Live"),
         "state_waiting": _("Connection lost"),
         "state_waiting_for": _forms(
             "Connection lost. Next attempt in {n} second", "Connection lost. Next attempt in {n} seconds"
@@ -75,6 +90,7 @@ def _of_the_inbox() -> dict[str, Any]:
         "done_muted": _("{kind} is muted: it goes straight to the archive."),
         "undo": _("Undo"),
         "undone": _("Undone."),
+        # Translators: how many rows are ticked
         "selected": _forms("{n} selected", "{n} selected"),
         "not_saved": _("That could not be saved. Nothing has changed."),
         "not_loaded": _("This could not be loaded."),

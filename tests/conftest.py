@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.utils import translation
 
 from tests.support import canary
 from tests.support.client import Person
@@ -211,6 +212,13 @@ def _no_trail() -> Iterator[None]:
     trail.forget()
     yield
     trail.forget()
+
+
+@pytest.fixture(autouse=True)
+def _no_language() -> Iterator[None]:
+    """A thread goes on in the language of the last request that it served."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")

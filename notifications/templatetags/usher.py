@@ -19,6 +19,7 @@ from django.template.loader import get_template
 from django.utils.html import json_script
 
 from .. import pages, preferences
+from ..words import bell_label
 
 register = template.Library()
 
@@ -43,7 +44,8 @@ def usher_bell(context: Any) -> str:
     if request is None:
         return ""
     unseen = pages.standing(request).unseen
-    return _rendered("bell", request, unseen=unseen, badge="99+" if unseen > 99 else str(unseen))
+    badge = "99+" if unseen > 99 else str(unseen)
+    return _rendered("bell", request, unseen=unseen, badge=badge, label=bell_label(unseen))
 
 
 @register.simple_tag(takes_context=True)
