@@ -38,7 +38,7 @@ import { Words } from "./words.js";
 /** Doubts that come together are settled by one question, and those of many people not at one moment. */
 const DOUBT_MS = 1_000;
 const RENDERED_MS = 15_000;
-/** A page that meets somebody else's data twice within this time does not help itself by loading anew. */
+/** A page that meets somebody else's data, or words, twice within this time does not help itself by loading anew. */
 const RELOAD_MS = 30_000;
 
 export class Page {
@@ -54,6 +54,7 @@ export class Page {
   /** @param {Block} block */
   constructor(block) {
     this.user = block.user;
+    this.language = block.language;
     this.urls = block.urls;
     this.words = new Words(block);
     this.rest = new Rest(block.csrf);
@@ -194,7 +195,8 @@ export class Page {
   }
 
   /**
-   * The page at an address as the server renders it now; its counts are taken as well.
+   * The page at an address as the server renders it now; its counts are taken as well. In another language than this
+   * page's it is gone to instead.
    *
    * @param {string} address
    */
@@ -206,6 +208,9 @@ export class Page {
     const block = blockOf(fresh);
     if (block?.user !== this.user) this.#strange();
     else this.told(block);
+    if (block && block.language !== this.language && this.#reload(address)) {
+      return new Promise(() => {}); // chosen in another tab: nothing of it comes into this page
+    }
     return fresh;
   }
 
@@ -228,10 +233,12 @@ export class Page {
     throw new UnauthorizedError("This is another person's.");
   }
 
-  #reload() {
-    if (Date.now() - Number(ofTheTab.recall("usher/reloaded")) < RELOAD_MS) return;
+  #reload(address = location.href) {
+    if (Date.now() - Number(ofTheTab.recall("usher/reloaded")) < RELOAD_MS) return false;
     ofTheTab.keep("usher/reloaded", String(Date.now()));
+    history.replaceState(null, "", address);
     location.reload();
+    return true;
   }
 
   // --- What is heard ---

@@ -30,6 +30,7 @@ export class Words {
   #kinds;
   #unmutable;
   #plural;
+  #number;
 
   /** @param {Pick<Block, "language" | "words"> & Partial<Pick<Block, "kinds" | "unmutable">>} block */
   constructor({ language, words, kinds = {}, unmutable = [] }) {
@@ -38,8 +39,10 @@ export class Words {
     this.#kinds = kinds;
     this.#unmutable = unmutable;
     this.#plural = new Intl.PluralRules(this.#language);
+    this.#number = new Intl.NumberFormat(this.#language, { useGrouping: false });
   }
 
+  /** For `Intl`. */
   get language() {
     return this.#language;
   }
@@ -54,7 +57,7 @@ export class Words {
   say(key, { n = 0, kind = "" } = {}) {
     const found = this.#words[key] ?? key;
     const text = typeof found === "string" ? found : (found[this.#plural.select(n)] ?? found.other ?? key);
-    return text.replaceAll("{n}", new Intl.NumberFormat(this.#language).format(n)).replaceAll("{kind}", () => kind);
+    return text.replaceAll("{n}", this.#number.format(n)).replaceAll("{kind}", () => kind);
   }
 
   /** What people call a kind of notifications. @param {string} kind */
@@ -68,11 +71,17 @@ export class Words {
   }
 }
 
-/** Browsers refuse languages that are spelled as they do not expect. @param {string} language */
+/**
+ * With the digits that the server writes: browsers do not agree on those of Arabic, and some languages have others in some
+ * countries. Browsers refuse languages that are spelled as they do not expect.
+ *
+ * @param {string} language
+ */
 function supported(language) {
+  const digits = { numberingSystem: "latn" };
   try {
-    return Intl.getCanonicalLocales(language.replace("_", "-"))[0] ?? "en";
+    return new Intl.Locale(language.replace("_", "-"), digits).toString();
   } catch {
-    return "en";
+    return new Intl.Locale("en", digits).toString();
   }
 }

@@ -12,7 +12,7 @@ describe("words", () => {
   const english = new Words({ language: "en-us", words: { new: { one: "{n} new", other: "{n} new ones" }, go: "Go" } });
 
   test("take the form that the language has for a number", () => {
-    assert.deepEqual([1, 0, 1_234].map((n) => english.say("new", { n })), ["1 new", "0 new ones", "1,234 new ones"]);
+    assert.deepEqual([1, 0, 1_234].map((n) => english.say("new", { n })), ["1 new", "0 new ones", "1234 new ones"]);
     const polish = new Words({ language: "pl", words: { new: { one: "nowe", few: "nowe (2)", many: "nowych" } } });
     assert.deepEqual([1, 3, 5].map((n) => polish.say("new", { n })), ["nowe", "nowe (2)", "nowych"]);
   });
@@ -22,9 +22,39 @@ describe("words", () => {
     assert.equal(english.say("nowhere"), "nowhere");
   });
 
+  test("of Arabic have six forms", () => {
+    const found = {
+      zero: "لا إشعارات جديدة",
+      one: "إشعار جديد واحد",
+      two: "إشعاران جديدان",
+      few: "{n} إشعارات جديدة",
+      many: "{n} إشعارًا جديدًا",
+      other: "{n} إشعار جديد",
+    };
+    const arabic = new Words({ language: "ar", words: { new: found } });
+    assert.deepEqual([0, 1, 2, 3, 11, 99, 100, 103].map((n) => arabic.say("new", { n })), [
+      "لا إشعارات جديدة",
+      "إشعار جديد واحد",
+      "إشعاران جديدان",
+      "3 إشعارات جديدة",
+      "11 إشعارًا جديدًا",
+      "99 إشعارًا جديدًا",
+      "100 إشعار جديد",
+      "103 إشعارات جديدة",
+    ]);
+  });
+
+  test("have the digits that the server writes, wherever a browser thinks they are used", () => {
+    for (const language of ["ar", "ar-eg", "fa", "bn", "de", "en-us"]) {
+      const words = new Words({ language, words: { new: { other: "{n}" } } });
+      assert.equal(words.say("new", { n: 1_234 }), "1234", language);
+      assert.match(ago(new Date(2026, 2, 1, 12, 0), new Date(2026, 2, 1, 12, 34), words.language), /34/, language);
+    }
+  });
+
   test("of a language that is spelled in no known way are as those of English", () => {
-    assert.equal(new Words({ language: "no such_language!", words: {} }).language, "en");
-    assert.equal(new Words({ language: "zh_hans", words: {} }).language, "zh-Hans");
+    const spelled = (language) => new Intl.Locale(new Words({ language, words: {} }).language).baseName;
+    assert.deepEqual(["no such_language!", "zh_hans", "ar"].map(spelled), ["en", "zh-Hans", "ar"]);
   });
 });
 
@@ -66,6 +96,8 @@ describe("times", () => {
     assert.equal(ago(before(5 * 60 + 59), now, "en"), "5 hr. ago");
     assert.equal(ago(before(3 * 24 * 60), now, "en"), "Feb 26");
     assert.equal(ago(new Date(2025, 11, 24, 12), now, "en"), "Dec 24, 2025");
+    assert.equal(ago(before(5), now, "de"), "vor 5 Min.");
+    assert.equal(ago(before(5), now, "ar-u-nu-latn"), "قبل 5 دقائق");
   });
 
   test("belong to days of the calendar, not to spans of 24 hours", () => {
