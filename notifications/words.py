@@ -52,7 +52,7 @@ def words() -> dict[str, Any]:
         "on": pgettext("switch", "On"),
         "off": pgettext("switch", "Off"),
         "muted": pgettext("kind of notifications", "Muted"),
-        "alerts_about": _("While no page of this site is looked at."),
+        "alerts_about": _("While you are not looking at this site."),
         "alerts_blocked": _("Blocked by this browser. Its settings for this site can allow them."),
         "alerts_on": _("Desktop alerts are on"),
         "ended": _("Signed out."),

@@ -48,7 +48,7 @@ def test_a_side_is_noticed(style):
 
 def test_what_people_wrote_keeps_its_punctuation():
     """In elements that are isolated from the direction of the page (`bdi`, `dir`)."""
-    row = {"id": "1", "title": "a (b)!", "body": "c.", "kind": "d.e", "url": ""}
+    row = {"id": "1", "title": "a (b)!", "body": "c.", "kind": "d.e", "kind_name": "d.e", "url": ""}
     html = render_to_string("usher/elements/row.html", {"row": row})
     for text in ("a (b)!", "c.", "d.e"):
         around = re.findall(rf"<(\w+)([^>]*)>{re.escape(text)}<", html)
