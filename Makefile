@@ -66,6 +66,10 @@ test: $(DEV) $(NODE_PACKAGES) ## all tests: some of them twice, on PostgreSQL + 
 messages: $(DEV) ## bring the catalogues of words up to date, and name what is to be translated (docs/languages.md)
 	@$(BIN)/python -m tests.support.messages
 
+.PHONY: pictures
+pictures: $(DEV) ## take the pictures in docs/images anew, in Chromium
+	@$(BIN)/python -m tests.support.pictures
+
 .PHONY: soak
 soak: $(DEV) ## faults at full length, held to the promised figures: about an hour on a machine with nothing else to do
 	@SOAK=1 $(BIN)/python -m pytest -s tests/faults

@@ -1,0 +1,113 @@
+"""`make pictures`: the pictures of README and docs, taken of the site as it is. Look at each before committing it."""
+
+import asyncio
+from pathlib import Path
+
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.browser.conftest import CHROMIUM, FLAGS
+from tests.support.client import Person
+from tests.support.servers import Server
+from tests.support.stack import Stack, Stacks
+
+PICTURES = Path(__file__).resolve().parents[2] / "docs/images"
+WIDE = {"width": 1000, "height": 660}
+NARROW = {"width": 390, "height": 700}
+
+# (title, body, level, kind, url, hours ago, read), the oldest first.
+SAID = [
+    (
+        "Your invoice for October",
+        "120 € are due on November 30.",
+        "info",
+        "billing.invoice",
+        "/invoices/118/",
+        50,
+        True,
+    ),
+    ("Disk almost full on db-2", "92 % used. Old segments were not removed.", "warning", "ops.disk", "", 27, False),
+    ("Backup finished", "", "success", "ops.backup", "", 26, True),
+    (
+        "Payment failed",
+        "The card was declined. Ask for another one.",
+        "error",
+        "billing.failed",
+        "/invoices/117/",
+        5,
+        False,
+    ),
+    ("Alice mentioned you", "“Could you check page 3 of the plan?”", "info", "docs.mention", "/plan/", 2, False),
+]
+AGE = """
+from datetime import timedelta
+from django.utils import timezone
+from notifications.api import mark
+from notifications.models import Notification
+for row, (hours, read) in zip(Notification.objects.filter(user__username="demo").order_by("seq"), {ages}):
+    Notification.objects.filter(pk=row.pk).update(created_at=timezone.now() - timedelta(hours=hours))
+    if read: mark(row.user_id, state="read", ids=[row.pk])
+"""
+
+
+async def fill(server: Server, stack: Stack) -> Person:
+    service = Person(server, "service")
+    for title, body, level, kind, url, *_ in SAID:
+        said = {"user": "demo", "title": title, "body": body, "level": level, "kind": kind, "url": url}
+        await service.post("/api/notifications/", said)
+    stack.manage("shell", "-c", AGE.format(ages=[said[-2:] for said in SAID]))
+    return service
+
+
+class Camera:
+    def __init__(self, browser: Browser, base: str, service: Person) -> None:
+        self.browser, self.base, self.service = browser, base, service
+
+    async def page(self, path: str = "/", **how: object) -> Page:
+        usual = {"viewport": WIDE, "color_scheme": "light", "device_scale_factor": 1.5}
+        context = await self.browser.new_context(**usual | how)
+        page = await context.new_page()
+        await page.goto(f"{self.base}/accounts/login/?next={path}")
+        await page.fill("[name=username]", "demo")
+        await page.fill("[name=password]", "demo")
+        await page.click("main button")
+        await page.locator("usher-status[data-state=connected]").wait_for()
+        return page
+
+    async def take(self, page: Page, name: str) -> None:
+        await page.evaluate("Promise.all(document.getAnimations().map(each => each.finished.catch(() => {})))")
+        await page.screenshot(path=PICTURES / f"{name}.png")
+        await page.context.close()
+
+    async def tell(self, page: Page, **said: str) -> None:
+        await self.service.post("/api/notifications/", {"user": "demo", **said})
+        await page.locator(".usher-toast").wait_for()
+
+
+async def take_all(camera: Camera) -> None:
+    light, dark = [await camera.page(color_scheme=scheme) for scheme in ("light", "dark")]
+    said = {"title": "Build finished", "body": "All checks are green.", "level": "success", "kind": "ci.build"}
+    await camera.tell(light, url="/builds/7/", **said)
+    await dark.locator(".usher-toast").wait_for()
+    await camera.take(light, "inbox-light")
+    await camera.take(dark, "inbox-dark")
+    bell = await camera.page("/devices/", viewport=NARROW)
+    await bell.click("usher-bell button")
+    await bell.locator(".usher-panel li").first.wait_for()
+    await camera.take(bell, "bell")
+    await camera.take(await camera.page("/preferences/", viewport=NARROW, color_scheme="dark"), "preferences")
+    await camera.take(await camera.page(viewport=NARROW, locale="ar"), "right-to-left")
+
+
+async def main() -> None:
+    with Stacks() as stacks:
+        stack = stacks.make("embedded", TICKETS_ISSUE_BURST="100", TICKETS_SIGN_IN_PER_MINUTE_NAME="100")
+        with Server("uvicorn", stack) as server:
+            service = await fill(server, stack)
+            async with async_playwright() as playwright:
+                browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+                await take_all(Camera(browser, server.http, service))
+                await browser.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
