@@ -99,10 +99,7 @@ TICKET_REDEEMED = Act(
     "authn_login_success",
     "authn_login_fail",
     ("user", "ticket"),
-    {
-        "used": "authn_token_reuse",
-        **dict.fromkeys(("session", "inactive", "outdated"), _ENDED),
-    },
+    {"used": "authn_token_reuse", "session": _ENDED, "inactive": _ENDED, "outdated": _ENDED},
 )
 TICKET_NETWORK_CHANGED = Act(
     "ticket_network_changed",

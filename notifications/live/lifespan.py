@@ -10,6 +10,7 @@ from . import drain
 from .hub import Hub
 
 FLUSH_SECONDS = 5.0
+"""A supervisor kills what takes longer to end; whatever is left then is in the log."""
 
 
 async def lifespan(scope: Any, receive: Any, send: Any) -> None:

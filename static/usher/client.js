@@ -27,6 +27,7 @@
 
 import { CLOSE_CODES, TICKET_REFUSED } from "./closing.js";
 import { Line } from "./line.js";
+import { Listeners, report } from "./listeners.js";
 import { Reauth, UnauthorizedError } from "./reauth.js";
 import { Alarm, backOff } from "./timing.js";
 
@@ -85,6 +86,9 @@ import { Alarm, backOff } from "./timing.js";
  * @property {ErrorFrame} error
  */
 
+/** All of them. @type {(keyof Events)[]} */
+export const EVENTS = ["state", "welcome", "notification", "change", "replay", "gap", "reauth", "error"];
+
 /** @typedef {{ ids: string[], state: string } | { through: number, state: string }} Marking */
 
 /**
@@ -135,8 +139,8 @@ export class UsherClient {
   #clock;
   #online = true;
 
-  /** @type {{ [Name in keyof Events]?: Set<(detail: Events[Name]) => void> }} */
-  #listeners = {};
+  /** @type {Listeners<Events>} */
+  #listeners = new Listeners();
   /** What was last told of the state. @type {StateChange} */
   #now = { state: "idle" };
   /** @type {Position | null} */
@@ -190,10 +194,7 @@ export class UsherClient {
    * @returns {() => void}
    */
   on(event, listener) {
-    /** @type {Set<(detail: Events[Name]) => void>} */
-    const listeners = (this.#listeners[event] ??= /** @type {any} */ (new Set()));
-    listeners.add(listener);
-    return () => void listeners.delete(listener);
+    return this.#listeners.add(event, listener);
   }
 
   // --- What its owner asks for ---
@@ -512,14 +513,7 @@ export class UsherClient {
 
   /** @template {keyof Events} Name @param {Name} event @param {Events[Name]} detail */
   #emit(event, detail) {
-    for (const listener of [...(this.#listeners[event] ?? [])]) {
-      try {
-        const result = /** @type {any} */ (listener(detail));
-        if (result instanceof Promise) result.catch(report); // an async listener throws later
-      } catch (error) {
-        report(error);
-      }
-    }
+    this.#listeners.tell(event, detail);
   }
 }
 
@@ -570,11 +564,4 @@ function globalWebSocket() {
   const { WebSocket } = /** @type {any} */ (globalThis);
   if (!WebSocket) throw new TypeError("There is no WebSocket here (Node has one from version 22 on): pass one.");
   return WebSocket;
-}
-
-/** @param {unknown} error */
-function report(error) {
-  const { reportError, console } = /** @type {any} */ (globalThis);
-  if (reportError) reportError(error);
-  else console.error(error);
 }

@@ -15,6 +15,7 @@ import { Alerts } from "./alerts.js";
 import { Announcer } from "./announcer.js";
 import { UnauthorizedError } from "./client.js";
 import { Counts } from "./counts.js";
+import { Listeners } from "./listeners.js";
 import { ofTheTab } from "./memory.js";
 import { Rest } from "./rest.js";
 import { SharedConnection } from "./shared.js";
@@ -43,8 +44,8 @@ const RELOAD_MS = 30_000;
 
 export class Page {
   announcer = new Announcer();
-  /** @type {{ [Name in keyof PageEvents]?: Set<(detail: any) => void> }} */
-  #listeners = {};
+  /** @type {Listeners<PageEvents>} */
+  #listeners = new Listeners();
   /** @type {StateChange} */
   #now = { state: "idle" };
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -80,9 +81,7 @@ export class Page {
    * @returns {() => void} ends it
    */
   on(event, listener) {
-    const listeners = (this.#listeners[event] ??= new Set());
-    listeners.add(listener);
-    return () => void listeners.delete(listener);
+    return this.#listeners.add(event, listener);
   }
 
   start() {
@@ -246,32 +245,32 @@ export class Page {
   /** @param {StateChange} change */
   #became(change) {
     this.#now = change;
-    this.#emit("state", change);
+    this.#listeners.tell("state", change);
     if (change.state === "unauthorized" && change.reason === "another_person") this.#reload();
   }
 
   /** @param {Notification} frame */
   #arrived(frame) {
     const { doubtful } = this.counts.arrived(frame, performance.now());
-    this.#emit("arrived", frame);
+    this.#listeners.tell("arrived", frame);
     this.#counted(doubtful);
   }
 
   /** @param {State} frame */
   #changed(frame) {
     const { known, doubtful } = this.counts.changed(frame, performance.now());
-    if (known) this.#emit("changed", frame);
+    if (known) this.#listeners.tell("changed", frame);
     else this.#stale();
     this.#counted(doubtful);
   }
 
   #stale() {
-    this.#emit("stale", null);
+    this.#listeners.tell("stale", null);
     this.#counted(true);
   }
 
   #counted(doubtful = false) {
-    this.#emit("counts", this.counts.now);
+    this.#listeners.tell("counts", this.counts.now);
     ofTheTab.keep(this.#key, JSON.stringify({ ...this.counts.now, epoch: this.#epoch }));
     if (!doubtful) return;
     clearTimeout(this.#doubt);
@@ -303,17 +302,6 @@ export class Page {
       if (kept?.epoch === this.#epoch) this.counts.told(kept);
     } catch {
       ofTheTab.forget(this.#key);
-    }
-  }
-
-  /** @template {keyof PageEvents} Name @param {Name} event @param {PageEvents[Name]} detail */
-  #emit(event, detail) {
-    for (const listener of [...(this.#listeners[event] ?? [])]) {
-      try {
-        listener(detail);
-      } catch (error) {
-        reportError(error);
-      }
     }
   }
 }

@@ -9,7 +9,8 @@
  * @module
  */
 
-import { UnauthorizedError, UsherClient } from "./client.js";
+import { EVENTS, UnauthorizedError, UsherClient } from "./client.js";
+import { Listeners } from "./listeners.js";
 
 /** @import { Events, Marking, Options, Position, StateChange, StateName } from "./client.js" */
 /** @import { FromPage, ToPage } from "./switchboard.js" */
@@ -24,8 +25,8 @@ export class SharedConnection {
   #port = null;
   /** Where the worker could not be started: this page's own. @type {UsherClient | null} */
   #own = null;
-  /** @type {{ [Name in keyof Events]?: Set<(detail: any) => void> }} */
-  #listeners = {};
+  /** @type {Listeners<Events>} */
+  #listeners = new Listeners();
   /** @type {StateChange} */
   #now = { state: "idle" };
   /** @type {Position | null} */
@@ -60,10 +61,7 @@ export class SharedConnection {
    * @returns {() => void}
    */
   on(event, listener) {
-    /** @type {Set<(detail: any) => void>} */
-    const listeners = (this.#listeners[event] ??= new Set());
-    listeners.add(listener);
-    return () => void listeners.delete(listener);
+    return this.#listeners.add(event, listener);
   }
 
   open() {
@@ -156,11 +154,7 @@ export class SharedConnection {
     this.#release();
     this.#shared = false;
     const own = new UsherClient({ ...this.#options, position: this.#position });
-    for (const name of /** @type {const} */ ([
-      ...["state", "welcome", "notification", "change", "replay", "gap", "reauth", "error"],
-    ])) {
-      own.on(/** @type {keyof Events} */ (name), (detail) => this.#emit(/** @type {keyof Events} */ (name), detail));
-    }
+    for (const name of EVENTS) own.on(name, (detail) => this.#listeners.tell(name, detail));
     this.#own = own;
     own.open();
   }
@@ -192,7 +186,7 @@ export class SharedConnection {
     if (name === "notification" && detail.seq !== null && this.#position) {
       this.#position = { ...this.#position, seq: Math.max(this.#position.seq, detail.seq) };
     }
-    this.#emit(name, detail);
+    this.#listeners.tell(name, detail);
   }
 
   /** @param {{ id: number, reason: "connect" | "reauth", attempt: number }} asked */
@@ -211,16 +205,5 @@ export class SharedConnection {
     const waiting = this.#marks.get(id);
     this.#marks.delete(id);
     return waiting;
-  }
-
-  /** @template {keyof Events} Name @param {Name} event @param {Events[Name]} detail */
-  #emit(event, detail) {
-    for (const listener of [...(this.#listeners[event] ?? [])]) {
-      try {
-        listener(detail);
-      } catch (error) {
-        reportError(error);
-      }
-    }
   }
 }

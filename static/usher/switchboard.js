@@ -13,7 +13,7 @@
  * @module
  */
 
-import { UnauthorizedError } from "./reauth.js";
+import { EVENTS, UnauthorizedError } from "./client.js";
 import { Alarm } from "./timing.js";
 
 /** @import { CommandError, Events, Marking, Options, Position, StateChange, UsherClient } from "./client.js" */
@@ -50,7 +50,8 @@ const TICKET_MS = 6_000;
 /** After the last page has gone: the next one of the same person is usually on its way. */
 const LINGER_MS = 10_000;
 
-const TOLD = /** @type {const} */ (["state", "welcome", "change", "replay", "gap", "reauth", "error"]);
+/** Notifications are told to each page by its own position. */
+const TOLD = EVENTS.filter((name) => name !== "notification");
 
 export class Switchboard {
   #makeClient;
@@ -195,7 +196,7 @@ export class Switchboard {
     return client;
   }
 
-  /** @param {typeof TOLD[number]} name @param {any} detail */
+  /** @param {keyof Events} name @param {any} detail */
   #heard(name, detail) {
     if (name === "state") this.#now = detail;
     if (name === "welcome") {
