@@ -28,7 +28,7 @@ class LoginSession(models.Model):
     # credentials count: older ones were made before that password.
     password_digest = models.CharField(max_length=64, blank=True, db_default="", editable=False)
     valid_from = models.DateTimeField(null=True, blank=True)
-    # Since when its tickets and tokens open sockets again, after staff disconnected one of them (see tickets.sessions.keep_out).
+    # Since when its tickets and tokens open sockets again: staff disconnected one (see tickets.sessions.keep_out).
     sockets_from = models.DateTimeField(null=True, blank=True)
     # The one refresh token that may be spent next, and the one before it, which may only have been slower than a
     # second tab. Both are token ids, not tokens: whoever reads the table can spend nothing.

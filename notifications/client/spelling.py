@@ -94,7 +94,8 @@ _WORDS = frozenset(kind.__struct_config__.tag for kind in Frame.__args__)
 def read_frame(text: str | bytes) -> Frame | None:
     """None for a word that this client does not know: the server may learn new ones. Raises NoFrame."""
     try:
-        return _frame.decode(text)
+        frame: Frame = _frame.decode(text)
+        return frame
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         if _is_news(text):
             return None
