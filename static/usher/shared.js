@@ -131,12 +131,11 @@ export class SharedConnection {
       this.#alone();
       return;
     }
-    const worker = new SharedWorker(new URL("worker.js", import.meta.url), {
-      type: "module",
-      name: `usher/${this.#options.user}`,
-      // Between two pages nobody is there; with this the worker, and its socket, lives on until the next one is.
-      ...{ extendedLifetime: true },
-    });
+    const worker = this.#worker();
+    if (!worker) {
+      this.#alone();
+      return;
+    }
     worker.addEventListener("error", () => this.#alone());
     this.#port = worker.port;
     this.#port.onmessage = ({ data }) => this.#hears(data);
@@ -146,6 +145,20 @@ export class SharedConnection {
       this.#say({ type: "hello", position: this.#position, ...{ lock } });
       return held;
     });
+  }
+
+  /** Null where the site's files come from another origin, which may not have a worker here. */
+  #worker() {
+    try {
+      return new SharedWorker(new URL("worker.js", import.meta.url), {
+        type: "module",
+        name: `usher/${this.#options.user}`,
+        // Between two pages nobody is there; with this the worker, and its socket, lives on until the next one is.
+        ...{ extendedLifetime: true },
+      });
+    } catch {
+      return null;
+    }
   }
 
   /** Go on by a connection of this page's own. */
