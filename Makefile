@@ -88,7 +88,7 @@ check: $(DEV) $(NODE_PACKAGES) ## ruff, mypy, tsc, house rules, catalogues, migr
 	@$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 clean: ## remove the virtual environment, caches and the demo database
-	rm -rf $(VENV) node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis staticfiles db.sqlite3 db.sqlite3-wal db.sqlite3-shm
+	rm -rf $(VENV) node_modules dist .pytest_cache .mypy_cache .ruff_cache .hypothesis staticfiles db.sqlite3 db.sqlite3-wal db.sqlite3-shm
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:

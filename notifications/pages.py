@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, QueryDict
 from django.middleware.csrf import get_token
+from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import get_language, pgettext
@@ -73,13 +74,13 @@ def data_block(request: HttpRequest, *, count_in_title: bool = False, count_in_i
             "token": get_token(request),  # for sites that keep the cookie from scripts; asking for it also sets it
         },
         "urls": {
-            "tickets": reverse("tickets"),
-            "list": reverse("notifications"),
-            "state": reverse("notifications-state"),
-            "sessions": reverse("sessions"),
-            "preferences": reverse("preferences-api"),
-            "inbox": reverse("inbox"),
-            "login": reverse(settings.LOGIN_URL) if "/" not in settings.LOGIN_URL else settings.LOGIN_URL,
+            "tickets": reverse("usher:tickets"),
+            "list": reverse("usher:notifications"),
+            "state": reverse("usher:notifications-state"),
+            "sessions": reverse("usher:sessions"),
+            "preferences": reverse("usher:preferences-api"),
+            "inbox": reverse("usher:inbox"),
+            "login": resolve_url(settings.LOGIN_URL),
         },
         "tab": {"title": count_in_title, "icon": _icon_address() if count_in_icon else ""},
         "kinds": {kind: preferences.name_of(kind) for kind in conf.KINDS},
@@ -90,7 +91,7 @@ def data_block(request: HttpRequest, *, count_in_title: bool = False, count_in_i
 
 def _icon_address() -> str:
     """With `{n}` for the number."""
-    return reverse("icon", args=[0]).removesuffix("0.svg") + "{n}.svg"
+    return reverse("usher:icon", args=[0]).removesuffix("0.svg") + "{n}.svg"
 
 
 # The inbox -----------------------------------------------------------------------------------------------------------

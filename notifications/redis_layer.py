@@ -7,8 +7,6 @@ their own: so that neither waits longer than it chose to, and a site's own `grou
 
 from typing import Any, Final
 
-from channels_redis.utils import _consistent_hash, create_pool, decode_hosts
-
 CHANNEL: Final = "{prefix}__group__{group}"
 
 
@@ -21,6 +19,8 @@ class RedisLayer:
     """A pub/sub layer, seen from below."""
 
     def __init__(self, layer: Any) -> None:
+        from channels_redis.utils import decode_hosts  # here, and below: a site without Redis has no such package
+
         self.serialize = layer.serialize
         self.deserialize = layer.deserialize
         self._prefix = layer._kwargs.get("prefix", "asgi")
@@ -41,6 +41,8 @@ class RedisLayer:
 
     def server(self, group: str) -> int:
         """Which server has the group."""
+        from channels_redis.utils import _consistent_hash
+
         return int(_consistent_hash(self.channel(group), len(self._hosts)))
 
     def publisher(self, server: int, *, patience: float) -> Any:
@@ -56,6 +58,7 @@ class RedisLayer:
         A redis.asyncio connection, not yet connected, that gives up connecting and each answer after `patience` seconds
         and never connects again by itself: whoever uses it must know that it was lost.
         """
+        from channels_redis.utils import create_pool
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 

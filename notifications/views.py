@@ -1,5 +1,6 @@
 """The site's own pages: everything on them works without JavaScript; `static/usher/` makes them live."""
 
+import logging
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -18,6 +19,8 @@ from tickets.api import end_other_sessions, end_own_session
 
 from . import api, pages
 from .wire.native import STATE_IDS
+
+logger = logging.getLogger("notifications.socket")
 
 STATES = ("read", "unread", "archived", "unarchived")
 
@@ -55,7 +58,7 @@ def mark(request: HttpRequest) -> HttpResponse:
 def _back(request: HttpRequest, otherwise: str = "inbox") -> str:
     wanted = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) and not urlsplit(wanted).netloc
-    return wanted if safe else reverse(otherwise)
+    return wanted if safe else reverse(f"usher:{otherwise}")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -101,9 +104,17 @@ def end_device(request: HttpRequest) -> HttpResponse:
         end_other_sessions(request.user.pk, _current(request))
     elif pages.identity(which) != _current(request):
         end_own_session(request.user.pk, pages.identity(which))
-    return HttpResponseRedirect(f"{reverse('devices')}?ended")
+    return HttpResponseRedirect(f"{reverse('usher:devices')}?ended")
 
 
 def _current(request: HttpRequest) -> UUID | None:
     """The login session that the page is shown to, as the middleware of `tickets` has found it."""
     return getattr(request, "usher_session", None)
+
+
+@never_cache
+def no_socket(request: HttpRequest) -> HttpResponse:
+    """Where the socket is, for whoever asks Django: a handshake comes here only if nobody in front of it took it."""
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        logger.error("A handshake of a socket came to Django: serve ASGI_APPLICATION, made by notifications.asgi.")
+    return HttpResponse("This is the address of a WebSocket.\n", status=400, content_type="text/plain")

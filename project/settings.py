@@ -5,7 +5,6 @@ With nothing set it is a development site: SQLite beside this folder, the in-mem
 variable.
 """
 
-from datetime import timedelta
 from pathlib import Path
 
 import environ
@@ -25,7 +24,7 @@ DEBUG = env.bool("DEBUG", default=True)
 _DEVELOPMENT_KEY = "development-only-key-never-accepted-with-debug-off"
 SECRET_KEY = env.str("SECRET_KEY", default=_DEVELOPMENT_KEY)
 # Tokens have a key of their own, so that either can be changed without the other.
-JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", default=f"jwt-{SECRET_KEY}" if DEBUG else "")
+JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", default="")
 
 if not DEBUG:
     if SECRET_KEY == _DEVELOPMENT_KEY or len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5:
@@ -65,7 +64,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "tickets.middleware.ConnectionBackMiddleware",
+    "tickets.middleware.UsherMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
@@ -74,8 +73,6 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "tickets.middleware.EndedSessionMiddleware",
-    "tickets.middleware.TooManySignInsMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -180,6 +177,7 @@ _TICKETS = {
     "AUDIT_DAYS": env.float,
     "REDEEM_TIMEOUT": env.float,
     "REFRESH_GRACE": env.float,
+    "ACCESS_SECONDS": env.float,
     "CARRIERS": env.list,
     "ALLOW_QUERY": env.bool,
     "JID_KEY": env.str,
@@ -228,6 +226,7 @@ def _from_environment(prefix, names):
 
 
 TICKETS = {
+    **({"TOKEN_KEY": JWT_SIGNING_KEY} if JWT_SIGNING_KEY else {}),
     "ALLOWED_ORIGINS": ALLOWED_ORIGINS,
     "TRUSTED_PROXIES": TRUSTED_PROXIES,
     **_from_environment("TICKETS", _TICKETS),
@@ -239,24 +238,8 @@ NOTIFICATIONS = {
     **_from_environment("NOTIFICATIONS", _NOTIFICATIONS),
 }
 
-SIMPLE_JWT = {
-    "ALGORITHM": "HS256",
-    "SIGNING_KEY": JWT_SIGNING_KEY,
-    "ISSUER": "usher",
-    "AUDIENCE": "usher",
-    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
-    "REFRESH_TOKEN_LIFETIME": timedelta(days=30),
-    "UPDATE_LAST_LOGIN": False,
-}
-
+# For the description of the API: its views ask nothing here, see tickets.rest.StrictView.
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "tickets.tokens.SessionTokenAuthentication",
-        "tickets.django_sessions.DjangoSessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["tickets.parsing.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "tickets.rest.problem_response",
 }
@@ -267,6 +250,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -281,7 +265,7 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "inbox"
+LOGIN_REDIRECT_URL = "usher:inbox"
 LOGOUT_REDIRECT_URL = "login"
 
 # By a cookie, else what the browser asks for. Each but English has its catalogues: see docs/languages.md.
@@ -347,7 +331,7 @@ if not DEBUG:
 AUDIT_LOG = env.str("AUDIT_LOG", default="")
 # A file of lines that are JSON and nothing else, only ever appended to, and opened anew when it was rotated.
 _AUDIT_FILE = {
-    "class": "project.logs.AuditFile",
+    "class": "tickets.logs.AuditFile",
     "filename": AUDIT_LOG,
     "formatter": "bare",
     "delay": True,
@@ -356,7 +340,6 @@ _AUDIT_FILE = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"peers": {"()": "project.logs.WithoutTracebacksOfPeers"}},
     "formatters": {
         "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
         "bare": {"format": "%(message)s"},
@@ -368,7 +351,6 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
-        "uvicorn.error": {"filters": ["peers"]},
         # A foreign Host is answered 400; strangers shall not write tracebacks into the log.
         "django.security.DisallowedHost": {"handlers": ["null"], "propagate": False},
         "tickets": {"level": "INFO"},

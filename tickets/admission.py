@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.request import split_domain_port, validate_host
+from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from tickets import handshake, network
 from tickets.conf import conf, once
@@ -90,7 +91,8 @@ class Door:
 class TrustedScheme:
     """ASGI middleware around an HTTP application: by which scheme the caller came, as far as trusted proxies tell.
 
-    Django's own SECURE_PROXY_SSL_HEADER would believe whoever sends that header.
+    Django's own SECURE_PROXY_SSL_HEADER believes whoever sends that header. A site that has it is believed to know why:
+    what its pages are told by it, its sockets are told as well.
     """
 
     def __init__(self, app: Callable[..., Awaitable[Any]]) -> None:
@@ -104,11 +106,9 @@ class TrustedScheme:
 def caller_of(request: HttpRequest) -> network.Caller:
     """The caller of a REST request, found by the same walk as that of a socket."""
     meta = request.META
-    scope = getattr(request, "scope", None)  # under ASGI
-    scheme = scope.get("scheme", "http") if scope else meta.get("wsgi.url_scheme", "http")
     return network.find_caller(
         peer=meta.get("REMOTE_ADDR"),
-        secure=scheme == "https",
+        secure=request.is_secure(),
         forwarded_for=[meta.get("HTTP_X_FORWARDED_FOR", "")],
         forwarded_proto=[meta.get("HTTP_X_FORWARDED_PROTO", "")],
         trusted=network.proxies(tuple(conf.TRUSTED_PROXIES)),
@@ -133,19 +133,51 @@ def signed_in_from(request: HttpRequest) -> SignedInFrom:
 def socket_url(request: HttpRequest) -> str:
     """Where the socket is, as this caller reaches it."""
     scheme = "wss" if caller_of(request).secure else "ws"
-    return f"{scheme}://{request.get_host()}{conf.SOCKET_PATH}"
+    site = request.META.get("SCRIPT_NAME", "").rstrip("/")
+    return f"{scheme}://{request.get_host()}{site}{socket_path()}"
+
+
+@once("TICKETS", "ROOT_URLCONF")
+def socket_path() -> str:
+    """The path of the socket on this site. Raises `NoReverseMatch` where neither a setting nor a URL says it."""
+    return conf.SOCKET_PATH or "/" + reverse("usher:socket").removeprefix(get_script_prefix())
+
+
+def is_socket(scope: Scope) -> bool:
+    """Whether this handshake is for the socket; others are for others."""
+    try:
+        return path_of(scope) == socket_path()
+    except NoReverseMatch:
+        return False
+
+
+def path_of(scope: Scope) -> str:
+    """The path on this site, without what a server or a setting puts in front of the whole site (as Django has it)."""
+    before = settings.FORCE_SCRIPT_NAME or scope.get("root_path") or ""
+    path: str = scope["path"]
+    return path.removeprefix(before.rstrip("/"))
 
 
 def _caller_of_scope(scope: Scope) -> network.Caller:
     client = scope.get("client")
     return network.find_caller(
         peer=client[0] if client else None,
-        # daphne's scope has no scheme: then it is plain.
-        secure=scope.get("scheme", "ws") in ("wss", "https"),
+        secure=_is_scope_secure(scope),
         forwarded_for=network.header_values(scope["headers"], b"x-forwarded-for"),
         forwarded_proto=network.header_values(scope["headers"], b"x-forwarded-proto"),
         trusted=network.proxies(tuple(conf.TRUSTED_PROXIES)),
     )
+
+
+def _is_scope_secure(scope: Scope) -> bool:
+    """As `HttpRequest.is_secure()`."""
+    if settings.SECURE_PROXY_SSL_HEADER:
+        name, secure = settings.SECURE_PROXY_SSL_HEADER
+        told = network.header_values(scope["headers"], name.removeprefix("HTTP_").replace("_", "-").lower().encode())
+        if told:
+            return ",".join(told).partition(",")[0].strip() == secure
+    # daphne's scope has no scheme: then it is plain.
+    return scope.get("scheme", "ws") in ("wss", "https")
 
 
 def _is_origin_allowed(scope: Scope, secure: bool) -> bool:

@@ -20,12 +20,15 @@ from tickets.admission import (
     TrustedScheme,
     admit,
     frame_credentials,
+    is_socket,
     kept_network,
+    path_of,
     socket_url,
 )
 from tickets.audit import ORIGIN_REFUSED
 from tickets.audit import Act as AuditAct
 from tickets.audit import record as audit
+from tickets.concurrency import PATIENT_SECONDS, PROMPT_SECONDS, Concurrency
 from tickets.conf import conf, once
 from tickets.grants import (
     EndReason,
@@ -62,10 +65,13 @@ from tickets.trail import flush as flush_audit
 
 __all__ = [
     "ORIGIN_REFUSED",
+    "PATIENT_SECONDS",
+    "PROMPT_SECONDS",
     "SCOPE_KEY",
     "SESSION_COLUMNS",
     "Admission",
     "AuditAct",
+    "Concurrency",
     "Door",
     "EndReason",
     "Grant",
@@ -100,12 +106,14 @@ __all__ = [
     "flush_audit",
     "frame_credentials",
     "in_thread",
+    "is_socket",
     "issue",
     "keep_out",
     "kept_network",
     "once",
     "open_session",
     "own_sessions",
+    "path_of",
     "prepared_cursor",
     "redeem",
     "revoke",

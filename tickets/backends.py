@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
@@ -33,27 +33,57 @@ class PasswordBackend(ModelBackend):
         username = kwargs.get(get_user_model().USERNAME_FIELD) if username is None else username
         if username is None or password is None:
             return None  # asked for by something else than a name and a password
-        address = caller_of(request).address if request else None
-        name = _digest(username)
-        who = {"name": name, "address": address}
+        if getattr(request, "usher_attempt", False):  # whoever asks has counted it
+            return super().authenticate(request, username=username, password=password)
         try:
-            if request:
-                _spend("address", allowance_key(address), conf.SIGN_IN_PER_MINUTE_ADDRESS)
-            _spend("name", name, conf.SIGN_IN_PER_MINUTE_NAME)
+            spend_attempt(request, username)
         except RateLimited as refused:
-            audit.record(audit.SIGNED_IN, ok=False, why="rate_limited", **who)
             if request:
                 request.usher_too_often = refused  # type: ignore[attr-defined]
             raise PermissionDenied from refused  # for Django: ask no other backend
         user = super().authenticate(request, username=username, password=password)
-        if user is None:
-            audit.record(audit.SIGNED_IN, ok=False, why="invalid_credentials", user=_known(username), **who)
-        else:
-            audit.record(audit.SIGNED_IN, user=user.pk, address=address)
+        audit_attempt(request, username, user)
         return user
 
     async def aauthenticate(self, request: HttpRequest | None, *args: Any, **kwargs: Any) -> Any:
         return await in_thread(self.authenticate, request, *args, **kwargs)
+
+
+def sign_in_by_password(request: HttpRequest, username: str, password: str) -> Any:
+    """The active person with this name and password, by whatever backends the site has; None for all others, after
+    equal work. Allowances and audit are the same whether `PasswordBackend` is one of them or not. Raises
+    `RateLimited`."""
+    spend_attempt(request, username)
+    request.usher_attempt = True  # type: ignore[attr-defined]
+    user = authenticate(request, username=username, password=password)
+    user = user if user is not None and user.is_active else None
+    audit_attempt(request, username, user)
+    return user
+
+
+def spend_attempt(request: HttpRequest | None, username: str) -> None:
+    """Raises `RateLimited` if the allowance of the name or of the address is used up."""
+    who = _who(request, username)
+    try:
+        if request:
+            _spend("address", allowance_key(who["address"]), conf.SIGN_IN_PER_MINUTE_ADDRESS)
+        _spend("name", who["name"], conf.SIGN_IN_PER_MINUTE_NAME)
+    except RateLimited:
+        audit.record(audit.SIGNED_IN, ok=False, why="rate_limited", **who)
+        raise
+
+
+def audit_attempt(request: HttpRequest | None, username: str, user: Any) -> None:
+    """Say what became of it: `user` is who signed in, or None."""
+    who = _who(request, username)
+    if user is None:
+        audit.record(audit.SIGNED_IN, ok=False, why="invalid_credentials", user=_known(username), **who)
+    else:
+        audit.record(audit.SIGNED_IN, user=user.pk, address=who["address"])
+
+
+def _who(request: HttpRequest | None, username: str) -> dict[str, Any]:
+    return {"name": _digest(username), "address": caller_of(request).address if request else None}
 
 
 def too_often(request: HttpRequest) -> RateLimited | None:

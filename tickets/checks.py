@@ -11,11 +11,13 @@ from django.core.exceptions import FieldDoesNotExist
 
 from tickets.conf import Conf, conf
 from tickets.network import parse_origin, parse_proxy
+from tickets.signing import key
 
 POLICIES = ("off", "report", "prefix", "exact")
 CARRIERS = ("subprotocol", "header", "frame", "bearer", "token_frame")
 SHORTEST_KEY = 32
 """Bytes: RFC 7518, section 3.2, wants a key at least as long as the hash."""
+NEW_KEY = f"Use at least {SHORTEST_KEY} random bytes: python -c 'import secrets; print(secrets.token_urlsafe(50))'"
 SANE_TICKET_SECONDS = (5, 300)
 
 _POSITIVE = (
@@ -29,6 +31,7 @@ _POSITIVE = (
     "SESSION_DAYS",
     "REDEEM_TIMEOUT",
     "REFRESH_GRACE",
+    "ACCESS_SECONDS",
     "JID_SECONDS",
     "DATABASE_THREADS",
     "REQUESTS_AT_ONCE",
@@ -54,24 +57,27 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
 
 @checks.register
 def check_tokens(**_: Any) -> list[checks.CheckMessage]:
-    jwt = getattr(settings, "SIMPLE_JWT", {})
-    key = str(jwt.get("SIGNING_KEY", settings.SECRET_KEY))
-    found: list[checks.CheckMessage] = []
-    if key == settings.SECRET_KEY:
-        hint = "Give tokens a key of their own, so that either can be changed without the other."
-        found.append(checks.Error("SIMPLE_JWT['SIGNING_KEY'] is the SECRET_KEY.", hint=hint, id="tickets.E007"))
-    if len(key.encode()) < SHORTEST_KEY:
-        hint = f"Use at least {SHORTEST_KEY} random bytes: python -c 'import secrets; print(secrets.token_urlsafe(50))'"
-        found.append(checks.Error("SIMPLE_JWT['SIGNING_KEY'] is too short.", hint=hint, id="tickets.E008"))
-    if not jwt.get("ISSUER") or not jwt.get("AUDIENCE"):
-        hint = "Name both; without them tokens made for another site with this key are taken for ours."
-        found.append(checks.Error("SIMPLE_JWT has no ISSUER or no AUDIENCE.", hint=hint, id="tickets.E009"))
-    return [*found, *_shared_key(key)]
+    return [*_own_key(), *_shared_key()]
 
 
-def _shared_key(own: str) -> Iterator[checks.CheckMessage]:
+def _own_key() -> Iterator[checks.CheckMessage]:
+    own = conf.TOKEN_KEY
+    if own and own in _other_keys():
+        hint = "Give tokens a key of their own, or none: then one is made of the SECRET_KEY."
+        yield checks.Error("TICKETS['TOKEN_KEY'] is another key of this site.", hint=hint, id="tickets.E007")
+    if own and len(own.encode()) < SHORTEST_KEY:
+        yield checks.Error("TICKETS['TOKEN_KEY'] is too short.", hint=NEW_KEY, id="tickets.E008")
+
+
+def _other_keys() -> tuple[str, ...]:
+    """Those of Django, and of whatever the site makes JWTs of its own with."""
+    theirs = getattr(settings, "SIMPLE_JWT", {})
+    return settings.SECRET_KEY, *(str(theirs[name]) for name in ("SIGNING_KEY", "VERIFYING_KEY") if theirs.get(name))
+
+
+def _shared_key() -> Iterator[checks.CheckMessage]:
     shared = conf.JID_KEY
-    if shared and (shared in (own, settings.SECRET_KEY) or len(shared.encode()) < SHORTEST_KEY):
+    if shared and (shared in (key(), *_other_keys()) or len(shared.encode()) < SHORTEST_KEY):
         hint = (
             f"Use at least {SHORTEST_KEY} random bytes that are no other key of this site: who knows it is everybody."
         )
@@ -181,8 +187,8 @@ def _refuse_origin(entry: str) -> None:
 
 
 def _socket() -> Iterator[checks.CheckMessage]:
-    if not conf.SOCKET_PATH.startswith("/") or not conf.PROTOCOLS:
-        hint = "SOCKET_PATH begins with a slash, and PROTOCOLS names at least one subprotocol."
+    if conf.SOCKET_PATH[:1] not in ("", "/") or not conf.PROTOCOLS:
+        hint = "SOCKET_PATH is empty or begins with a slash, and PROTOCOLS names at least one subprotocol."
         yield checks.Error("TICKETS does not say where or how to connect.", hint=hint, id="tickets.E006")
 
 

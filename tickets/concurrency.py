@@ -13,7 +13,7 @@ A request that waits here costs a few KiB and no thread.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from tickets.conf import conf
@@ -42,13 +42,13 @@ LINE_SECONDS = 30.0
 class Concurrency:
     """ASGI middleware around an HTTP application, by `TICKETS["REQUESTS_AT_ONCE"]`.
 
-    `unbounded` paths never wait: probes, which take nothing that could run out. `prompt` is where the API begins.
+    `patience(scope)` says for how many seconds a request may be inside. None: it never waits and is not counted, as
+    probes, which take nothing that could run out, and what is not ours.
     """
 
-    def __init__(self, app: Callable[..., Awaitable[Any]], *, unbounded: Collection[str] = (), prompt: str) -> None:
+    def __init__(self, app: Callable[..., Awaitable[Any]], *, patience: Callable[[Message], float | None]) -> None:
         self.app = app
-        self.unbounded = frozenset(unbounded)
-        self.prompt = prompt
+        self.patience = patience
         self.places = Places(
             at_once=conf.REQUESTS_AT_ONCE, line=LINE, patience=LINE_SECONDS, stuck_after=PROMPT_SECONDS
         )
@@ -57,10 +57,10 @@ class Concurrency:
         self._told_at = float("-inf")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["path"] in self.unbounded:
+        seconds = self.patience(scope)
+        if seconds is None:
             await self.app(scope, receive, send)
             return
-        seconds = PROMPT_SECONDS if scope["path"].startswith(self.prompt) else PATIENT_SECONDS
         visit = _Visit(self.places, receive, send, seconds)
         task = asyncio.ensure_future(self.app(scope, visit.receive, visit.send))
         self._running.add(task)  # it may outlive this call

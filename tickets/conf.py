@@ -75,6 +75,17 @@ class Conf:
         return self._get("REFRESH_GRACE", 10)
 
     @property
+    def TOKEN_KEY(self) -> str:
+        """Signs access and refresh tokens. Empty: a key that is made of SECRET_KEY. One of their own can be changed
+        without the other."""
+        return self._get("TOKEN_KEY", "")
+
+    @property
+    def ACCESS_SECONDS(self) -> float:
+        """How long an access token is good: what is signed cannot be taken back, only looked up."""
+        return self._get("ACCESS_SECONDS", 900)
+
+    @property
     def CARRIERS(self) -> list[str]:
         """The ways in that are open. A ticket: `subprotocol`, `header` (`Authorization: Ticket`), `frame` (the first
         one, or `reauth`). A JWT: `bearer` (`Authorization: Bearer`, for programs), `token_frame`. None of them is ever
@@ -161,8 +172,9 @@ class Conf:
 
     @property
     def SOCKET_PATH(self) -> str:
-        """Where the socket is; told to clients with each ticket."""
-        return self._get("SOCKET_PATH", "/ws/")
+        """Where the socket is; told to clients with each ticket. Empty: at the URL named `usher:socket`, beside the
+        pages, so that what is in front of a site has one prefix to know."""
+        return self._get("SOCKET_PATH", "")
 
     @property
     def PROTOCOLS(self) -> list[str]:

@@ -108,7 +108,7 @@ def _claims(token: str) -> dict[str, Any]:
             token,
             conf.JID_KEY,
             algorithms=[ALGORITHM],
-            # Who it was made for is said by the key. When it was made nobody asks, see tickets.tokens._token().
+            # Who it was made for is said by the key. When it was made nobody asks, see tickets.tokens._claims().
             options={"require": ["exp"], "verify_aud": False, "verify_iat": False},
         )
     except jwt.ExpiredSignatureError:

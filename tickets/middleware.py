@@ -17,7 +17,7 @@ from tickets.tokens import audit_use
 
 
 class EndedSessionMiddleware(MiddlewareMixin):
-    """Signs out the cookie of an ended login session, before it is shown a page. After AuthenticationMiddleware."""
+    """Signs out the cookie of an ended login session, before it is shown a page."""
 
     def process_request(self, request: HttpRequest) -> None:
         current.session_id.set(None)
@@ -60,3 +60,12 @@ class ConnectionBackMiddleware(MiddlewareMixin):
                 if connection.close_at is not None and not connection.in_atomic_block:
                     connection.close_if_unusable_or_obsolete()
         return response
+
+
+class UsherMiddleware(EndedSessionMiddleware, TooManySignInsMiddleware, ConnectionBackMiddleware):
+    """All of them, for a site to put in front of its MIDDLEWARE: what has to be known of a request is known when its
+    view is, and what has to be done last is done last."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        response = TooManySignInsMiddleware.process_response(self, request, response)
+        return ConnectionBackMiddleware.process_response(self, request, response)

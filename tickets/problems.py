@@ -1,6 +1,5 @@
-"""The error that REST answers are made from. A module of its own, because REST framework, while it is being imported,
-imports the parser and the authenticators that the settings name; so these may not import `rest_framework.views`.
-"""
+"""The error that REST answers are made from. A module of its own: what REST views are made of, the parser and the
+authenticators, raises it as well."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,12 +1,13 @@
 """The REST vocabulary of the whole site: problem documents, a strict parser, strict fields, and the base of views.
 
-Views and authenticators raise; `problem_response` (REST_FRAMEWORK["EXCEPTION_HANDLER"]) is the one place that answers,
-always with a problem document (RFC 9457).
+Views and authenticators raise; `problem_response` is the one place that answers, always with a problem document
+(RFC 9457). Nothing here asks what the site has in REST_FRAMEWORK: that is for its own views.
 """
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC
 from functools import singledispatch
 from http import HTTPStatus
 from typing import Any
@@ -16,16 +17,23 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError, transaction
 from django.http import Http404
 from django.utils import translation
-from rest_framework import exceptions, serializers
+from rest_framework import ISO_8601, exceptions, serializers
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
+from rest_framework.settings import DEFAULTS, IMPORT_STRINGS, APISettings, api_settings
 from rest_framework.utils import json
 from rest_framework.views import APIView, set_rollback
 
+from tickets.django_sessions import DjangoSessionAuthentication
 from tickets.grants import RateLimited, RefreshRaced, SessionEnded, TokenRefused, Unavailable
 from tickets.parsing import LARGEST_BODY, StrictJSONParser, parse_json, too_large
 from tickets.problems import Problem
+from tickets.tokens import SessionTokenAuthentication
 
 __all__ = [
+    "MomentField",
     "NowhereView",
     "Problem",
     "ProblemSerializer",
@@ -101,7 +109,10 @@ def _(exc: Problem) -> Problem:
 
 @_as_problem.register
 def _(exc: exceptions.ValidationError) -> Problem:
-    errors = exc.detail if isinstance(exc.detail, dict) else {"non_field_errors": exc.detail}
+    errors = dict(exc.detail) if isinstance(exc.detail, dict) else {}
+    of_no_field = exc.detail if isinstance(exc.detail, list) else errors.pop(api_settings.NON_FIELD_ERRORS_KEY, None)
+    if of_no_field:
+        errors["non_field_errors"] = of_no_field  # whatever the site calls them
     return Problem(status=400, code="invalid", detail="The request is not valid; see errors.", errors=errors)
 
 
@@ -180,9 +191,29 @@ def described(*statuses: int) -> dict[tuple[int, str], type[ProblemSerializer]]:
 # Views ---------------------------------------------------------------------------------------------------------------
 
 
+_settings: Any = APISettings({"EXCEPTION_HANDLER": "tickets.rest.problem_response"}, DEFAULTS, IMPORT_STRINGS)
+"""REST framework's own defaults otherwise."""
+
+
+class _JSONRenderer(JSONRenderer):
+    compact, ensure_ascii, strict = True, False, True
+
+
+class _ContentNegotiation(DefaultContentNegotiation):
+    settings = _settings
+
+
 class StrictView(APIView):
     """What every REST view here starts from: bodies are bounded before they are read, and no answer is cached."""
 
+    settings = _settings
+    authentication_classes: Sequence[Any] = (SessionTokenAuthentication, DjangoSessionAuthentication)
+    permission_classes: Sequence[Any] = (IsAuthenticated,)
+    parser_classes = (StrictJSONParser,)
+    renderer_classes = (_JSONRenderer,)
+    content_negotiation_class = _ContentNegotiation
+    throttle_classes = ()  # limits here are exact: see tickets.allowance
+    versioning_class = None
     metadata_class = None  # OPTIONS tells a stranger nothing
 
     @classmethod
@@ -244,6 +275,13 @@ class StrictSerializer(serializers.Serializer[Any]):
             if unknown:
                 raise serializers.ValidationError({name[:100]: ["There is no such field."] for name in unknown})
         return super().to_internal_value(data)
+
+
+class MomentField(serializers.DateTimeField):
+    """A moment, written as RFC 3339 in UTC wherever the site is."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(format=ISO_8601, default_timezone=UTC, **kwargs)
 
 
 class StrictCharField(serializers.CharField):

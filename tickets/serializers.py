@@ -3,7 +3,7 @@ from typing import Any
 from rest_framework import serializers
 
 from tickets.grants import Purpose
-from tickets.rest import StrictCharField, StrictSerializer
+from tickets.rest import MomentField, StrictCharField, StrictSerializer
 
 
 class SignInSerializer(StrictSerializer):
@@ -28,7 +28,7 @@ class TicketRequestSerializer(StrictSerializer):
 class TicketSerializer(serializers.Serializer[Any]):
     ticket = serializers.CharField(help_text="the secret: good once, within expires_in seconds")
     expires_in = serializers.IntegerField(help_text="seconds")
-    expires_at = serializers.DateTimeField()
-    session_expires_at = serializers.DateTimeField(help_text="no ticket is given after this without a new sign-in")
+    expires_at = MomentField()
+    session_expires_at = MomentField(help_text="no ticket is given after this without a new sign-in")
     url = serializers.CharField(help_text="address of the socket")
     protocols = serializers.ListField(child=serializers.CharField(), help_text="second argument of WebSocket()")

@@ -1,4 +1,4 @@
-"""JWTs: the only module that knows simplejwt.
+"""Access and refresh tokens: what they entitle to. How they are spelled is `tickets.signing`'s.
 
 A token is only a claim to a login session (`sid`); the session's row decides, on every request. That is what makes a
 token revocable, and it costs one query, which fetches the person as well.
@@ -13,9 +13,6 @@ from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
-from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
-from rest_framework_simplejwt.settings import api_settings
-from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
 from tickets import audit, current, identification
 from tickets.admission import caller_of, kept_network
@@ -23,6 +20,7 @@ from tickets.conf import conf
 from tickets.grants import NOWHERE, EndReason, Grant, RefreshRaced, SessionEnded, SignedInFrom, TokenRefused
 from tickets.models import LoginSession
 from tickets.sessions import end_session, open_session, plain_id, standing_of, why_not
+from tickets.signing import Kind, read, sign
 
 MADE_AT = "made_at"
 """The claim that says when a token was made: `iat`, which everybody's library judges by its own clock, is left out."""
@@ -50,7 +48,7 @@ def sign_in(user: Any, *, origin: SignedInFrom = NOWHERE, now: datetime | None =
     """Open a login session for a person whose password was checked, and give out its tokens."""
     now = now or timezone.now()
     jti = uuid4().hex
-    expires_at = now + api_settings.REFRESH_TOKEN_LIFETIME
+    expires_at = now + timedelta(days=conf.SESSION_DAYS)
     how: Any = {"method": METHOD, "expires_at": expires_at, "refresh_jti": jti, "origin": origin}
     session_id = open_session(user, now=now, **how)
     session = LoginSession.objects.select_related("user").get(pk=session_id)
@@ -65,7 +63,7 @@ def rotate(refresh: str, *, now: datetime | None = None) -> Pair:
     session ends (RFC 9700, section 4.14.2) and `TokenRefused` is raised. `SessionEnded` if it had ended before.
     """
     now = now or timezone.now()
-    session_id, jti = _claims(_read(RefreshToken, refresh))
+    session_id, jti = _session_and_id(read(Kind.REFRESH, refresh))
     # Columns of this row alone, see tickets.redeeming._spend().
     spendable = LoginSession.objects.filter(pk=session_id, refresh_jti=jti, ended_at=None, expires_at__gt=now)
     spent = spendable.update(refresh_jti=uuid4().hex, previous_jti=jti, rotated_at=now, seen_at=now)
@@ -89,7 +87,7 @@ def _refuse_spent(session: LoginSession, jti: str, now: datetime) -> None:
 def sign_out(refresh: str, *, now: datetime | None = None) -> None:
     """End the login session of a refresh token, spent or not. An expired one has nothing left to end (RFC 7009)."""
     try:
-        session_id, _jti = _claims(_read(RefreshToken, refresh))
+        session_id, _jti = _session_and_id(read(Kind.REFRESH, refresh))
     except TokenRefused as refused:
         if refused.code == "token_expired":
             return
@@ -104,8 +102,8 @@ def grant_for_token(
     (`tickets.identification`). `opens`: a socket, not to go on with one. Raises `TokenRefused` or `SessionEnded`."""
     now = now or timezone.now()
     try:
-        token, session = _authenticated(access, now)
-        ends, made_at = float(token["exp"]), _made_at(token)
+        claims, session = _authenticated(access, now)
+        ends, made_at = float(claims["exp"]), _made_at(claims)
     except TokenRefused as refused:
         if refused.code == "token_expired" or not identification.is_on():
             raise
@@ -151,7 +149,7 @@ class SessionTokenAuthentication(BaseAuthentication):
         if scheme.lower() != "bearer":
             return None
         try:
-            _token, session = _authenticated(token.strip(), timezone.now())
+            _, session = _authenticated(token.strip(), timezone.now())
         except SessionEnded as ended:
             audit_use(request, ended)
             raise
@@ -176,19 +174,19 @@ def _address(request: HttpRequest | Request) -> str | None:
     return caller_of(getattr(request, "_request", request)).address
 
 
-def _authenticated(access: str, now: datetime) -> tuple[Token, LoginSession]:
-    token = _read(AccessToken, access)
-    session_id, _jti = _claims(token)
+def _authenticated(access: str, now: datetime) -> tuple[dict[str, Any], LoginSession]:
+    claims = read(Kind.ACCESS, access)
+    session_id, _jti = _session_and_id(claims)
     session = _standing_session(session_id, now)
-    if token.get(api_settings.USER_ID_CLAIM) != str(session.user_id):
+    if claims.get("user_id") != str(session.user_id):
         raise TokenRefused
-    if session.valid_from is not None and _made_at(token) < session.valid_from.timestamp():
+    if session.valid_from is not None and _made_at(claims) < session.valid_from.timestamp():
         raise TokenRefused("token_expired", why="outdated")  # the refresh token brings another one
-    return token, session
+    return claims, session
 
 
-def _made_at(token: Token) -> float:
-    made = token.get(MADE_AT)
+def _made_at(claims: dict[str, Any]) -> float:
+    made = claims.get(MADE_AT)
     return float(made) if isinstance(made, int | float) and not isinstance(made, bool) else 0.0
 
 
@@ -202,35 +200,20 @@ def _standing_session(session_id: UUID, now: datetime) -> LoginSession:
     return session
 
 
-def _read(kind: type[Token], raw: str) -> Token:
-    """A token whose signature, algorithm, issuer, audience, type and end are as they should be."""
+def _session_and_id(claims: dict[str, Any]) -> tuple[UUID, str]:
     try:
-        return kind(raw)  # type: ignore[arg-type]  # its annotation says Token, its code wants the text
-    except ExpiredTokenError:
-        raise TokenRefused("token_expired") from None
-    except (TokenError, ValueError):
-        raise TokenRefused from None
-
-
-def _claims(token: Token) -> tuple[UUID, str]:
-    try:
-        return UUID(token["sid"]), str(token["jti"])
+        return UUID(claims["sid"]), str(claims["jti"])
     except (KeyError, ValueError, TypeError, AttributeError):
         raise TokenRefused from None
 
 
 def _pair(session: LoginSession, now: datetime) -> Pair:
-    refresh = _token(RefreshToken, session, session.expires_at)
-    refresh["jti"] = session.refresh_jti
-    access = _token(AccessToken, session, min(now + api_settings.ACCESS_TOKEN_LIFETIME, session.expires_at))
-    access[MADE_AT] = now.timestamp()
-    return Pair(access=str(access), refresh=str(refresh))
+    access_ends = min(now + timedelta(seconds=conf.ACCESS_SECONDS), session.expires_at)
+    access = sign(Kind.ACCESS, _claims(session, uuid4().hex, access_ends) | {MADE_AT: now.timestamp()})
+    return Pair(access=access, refresh=sign(Kind.REFRESH, _claims(session, session.refresh_jti, session.expires_at)))
 
 
-def _token(kind: type[Token], session: LoginSession, expires_at: datetime) -> Token:
-    token = kind.for_user(session.user)
-    token["sid"] = str(session.pk)
-    # Nobody reads when it was issued, but a server whose clock is a moment behind would refuse it for that.
-    del token["iat"]
-    token["exp"] = int(expires_at.timestamp())
-    return token
+def _claims(session: LoginSession, jti: str, expires_at: datetime) -> dict[str, Any]:
+    # Nobody reads when it was issued, and a server whose clock is a moment behind would refuse it for an `iat`.
+    exp = int(expires_at.timestamp())
+    return {"exp": exp, "jti": jti, "user_id": str(session.user_id), "sid": str(session.pk)}

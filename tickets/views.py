@@ -1,7 +1,5 @@
-from typing import Any
 from uuid import UUID
 
-from django.contrib.auth import authenticate
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -9,7 +7,7 @@ from rest_framework.response import Response
 
 from tickets import audit, tokens
 from tickets.admission import caller_of, signed_in_from, socket_url
-from tickets.backends import too_often
+from tickets.backends import sign_in_by_password
 from tickets.conf import conf
 from tickets.django_sessions import lazy_session
 from tickets.grants import Purpose, SessionEnded, TokenRefused
@@ -79,18 +77,11 @@ class TokenView(_PublicView):
     def post(self, request: Request) -> Response:
         form = SignInSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        user = _authenticate(request, **form.validated_data)
+        user = sign_in_by_password(request._request, **form.validated_data)
+        if user is None:
+            detail = "No active account has this name and password."
+            raise Problem(status=401, code="invalid_credentials", detail=detail)
         return Response(TokenPairSerializer(tokens.sign_in(user, origin=signed_in_from(request._request))).data)
-
-
-def _authenticate(request: Request, username: str, password: str) -> Any:
-    """The active person with this name and password. One answer, after equal work, for all others."""
-    user = authenticate(request._request, username=username, password=password)
-    if refused := too_often(request._request):
-        raise refused
-    if user is None or not user.is_active:
-        raise Problem(status=401, code="invalid_credentials", detail="No active account has this name and password.")
-    return user
 
 
 class TokenRefreshView(_PublicView):

@@ -63,13 +63,18 @@ def open_ears(hear: Hear, joined: Callable[[str], None]) -> Ears:
         return MemoryEars(hear, joined, layer)
     if is_ours(layer):
         return RedisEars(hear, joined, RedisLayer(layer))
-    return Ears(hear, joined)
+    return Ears(hear, joined) if layer else NoLayer(hear, joined)
 
 
 def is_supported() -> bool:
-    """Whether the configured layer is one of the two that this file knows."""
+    """Whether the configured layer is one of the two that this file knows, or there is none."""
     layer = get_channel_layer()
-    return isinstance(layer, InMemoryChannelLayer) or is_ours(layer)
+    return not layer or isinstance(layer, InMemoryChannelLayer) or is_ours(layer)
+
+
+def is_there() -> bool:
+    """Whether a layer is configured."""
+    return get_channel_layer() is not None
 
 
 def hear_safely(hear: Hear, group: str, opened: Callable[[], object]) -> None:
@@ -78,6 +83,13 @@ def hear_safely(hear: Hear, group: str, opened: Callable[[], object]) -> None:
         hear(group, opened())
     except Exception:
         logger.warning("A message to %s could not be read and was dropped.", group, exc_info=True)
+
+
+class NoLayer(Ears):
+    """Nobody else can say anything here: what other processes do is found by the position sync."""
+
+    def has(self, group: str) -> bool:
+        return True
 
 
 class MemoryEars(Ears):

@@ -6,7 +6,7 @@ took all of it, False that it took nothing (its peer does not read, the socket i
 the frame first), and that the text is to be sent by `send`, as everywhere.
 
 `send` of ASGI makes a message, a coroutine and an exception for each frame, which is a tenth of what a frame costs.
-What `project` mends in uvicorn and in daphne offers the extension; under other servers sockets do without.
+What `servers` mends in uvicorn and in daphne offers the extension; under other servers sockets do without.
 """
 
 from collections.abc import Callable, MutableMapping

@@ -87,7 +87,7 @@ def well_known(request: HttpRequest) -> JsonResponse:
         "replay_count": conf.RETENTION_COUNT,
     }
     answer = {
-        "tickets": request.build_absolute_uri(reverse("tickets")),
+        "tickets": request.build_absolute_uri(reverse("usher:tickets")),
         "socket": socket_url(request),
         "protocols": [NativeCodec.subprotocol],
         "limits": limits,

@@ -7,7 +7,7 @@ from django.http import QueryDict
 from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
-from tickets.rest import StrictCharField, StrictIntegerField, StrictSerializer
+from tickets.rest import MomentField, StrictCharField, StrictIntegerField, StrictSerializer
 
 from ..models import Notification
 from ..wire.content import BODY_LENGTH, GREATEST_INTEGER, TITLE_LENGTH, URL_LENGTH, Level
@@ -51,6 +51,8 @@ class ListQuery(StrictSerializer):
 
 
 class ItemSerializer(serializers.ModelSerializer[Notification]):
+    created_at = MomentField(read_only=True)
+    expires_at = MomentField(read_only=True, allow_null=True)
     seen = serializers.SerializerMethodField()
     read = serializers.SerializerMethodField()
     archived = serializers.SerializerMethodField()
@@ -62,6 +64,7 @@ class ItemSerializer(serializers.ModelSerializer[Notification]):
             *("seen", "read", "archived"),
         )
         read_only_fields = fields
+        extra_kwargs = {"seq": {"coerce_to_string": False}}
 
     def get_seen(self, row: Notification) -> bool:
         return row.seen_at is not None

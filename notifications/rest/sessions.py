@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tickets.api import OwnSession, end_other_sessions, end_own_session, own_sessions
-from tickets.rest import Problem, StrictSerializer, StrictView, current_session, described
+from tickets.rest import MomentField, Problem, StrictSerializer, StrictView, current_session, described
 
 from ..live.kicking import live
 from ..models import Connection
@@ -22,7 +22,7 @@ class OwnConnectionSerializer(serializers.Serializer[Any]):
     connection = serializers.CharField(source="name", help_text="as the client was told it in welcome")
     network = serializers.CharField()
     protocol = serializers.CharField()
-    opened_at = serializers.DateTimeField()
+    opened_at = MomentField()
 
 
 class OwnSessionSerializer(serializers.Serializer[Any]):
@@ -31,9 +31,9 @@ class OwnSessionSerializer(serializers.Serializer[Any]):
     method = serializers.CharField(help_text="how it began: django, token, jwt")
     device = serializers.CharField(help_text="the User-Agent it began with; empty if there was none")
     network = serializers.CharField(help_text="where it began, as much of the address as is kept")
-    since = serializers.DateTimeField()
-    last_seen = serializers.DateTimeField()
-    expires_at = serializers.DateTimeField()
+    since = MomentField()
+    last_seen = MomentField()
+    expires_at = MomentField()
     connections = OwnConnectionSerializer(many=True, help_text="live ones; some seconds late")
 
 

@@ -87,16 +87,13 @@ def _plain(name: str, context: Any) -> str:
 
 
 def _rendered(name: str, request: HttpRequest, **shown: Any) -> str:
-    return get_template(f"usher/elements/{name}.html").render(shown, request)
+    return get_template(f"usher/elements/{name}.html").render({"request": request, **shown}, request)
 
 
 def _request(context: Any) -> HttpRequest | None:
     """The page's, if somebody is signed in."""
-    request = context.get("request")
+    request = context.get("request") or getattr(context, "request", None)  # with the context processor, or without
     if request is None:
-        raise ImproperlyConfigured(
-            "The tags of {% load usher %} need the request: render with it, and have "
-            "django.template.context_processors.request in TEMPLATES."
-        )
+        raise ImproperlyConfigured("The tags of {% load usher %} need the request: render(request, …).")
     user = getattr(request, "user", None)
     return request if user is not None and user.is_authenticated else None

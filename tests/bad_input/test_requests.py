@@ -12,6 +12,7 @@ from uuid import uuid4
 import httpx
 import jwt
 import pytest
+from django.utils.crypto import salted_hmac
 
 from project.settings import _DEVELOPMENT_KEY
 from tests.bad_input.conftest import database, person
@@ -20,7 +21,8 @@ from tests.support.client import Person
 
 pytestmark = pytest.mark.parametrize("stack_kind", ["embedded"], indirect=True)
 
-KEY = f"jwt-{_DEVELOPMENT_KEY}"  # what the servers of tests sign with: nothing of the caller's environment reaches them
+# What the servers of tests sign with: nothing of the caller's environment reaches them.
+KEY = salted_hmac("tickets.signing", "tokens", secret=_DEVELOPMENT_KEY, algorithm="sha256").hexdigest()
 NIL = "00000000-0000-4000-8000-000000000000"
 
 

@@ -17,14 +17,14 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from notifications import api
 from notifications.conf import conf
-from notifications.live import drain, kicking, routing
+from notifications.live import drain, kicking
 from notifications.live.connection import Connection
 from notifications.live.hub import Hub
 from notifications.live.socket import Socket
 from notifications.live.steps import Send
 from notifications.wire import doorbell
 from notifications.wire.native import NativeCodec
-from tickets.api import SCOPE_KEY, Purpose, TicketRefused, aredeem, in_thread
+from tickets.api import SCOPE_KEY, Door, Purpose, TicketRefused, aredeem, in_thread
 
 
 class Plain(AsyncJsonWebsocketConsumer):
@@ -63,7 +63,7 @@ class Plain(AsyncJsonWebsocketConsumer):
 
 def plain() -> None:
     """Served by the plain consumer."""
-    routing.websocket_urlpatterns[0].callback = Plain.as_asgi()
+    application.application_mapping["websocket"].ours = Door(Plain.as_asgi())
 
 
 class Asking(Plain):
@@ -76,7 +76,7 @@ class Asking(Plain):
 
 def asking() -> None:
     """A plain consumer that asks the database for each frame."""
-    routing.websocket_urlpatterns[0].callback = Asking.as_asgi()
+    application.application_mapping["websocket"].ours = Door(Asking.as_asgi())
 
 
 def without_sync() -> None:

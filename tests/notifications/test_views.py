@@ -30,7 +30,7 @@ def titles(html):
 
 
 def press(client, **fields):
-    return client.post(reverse("inbox-mark"), fields)
+    return client.post(reverse("usher:inbox-mark"), fields)
 
 
 def test_strangers_are_asked_to_sign_in(client):

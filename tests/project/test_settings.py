@@ -213,8 +213,11 @@ def test_a_variable_is_a_setting_and_its_example_the_default(name):
 
 
 # Not for operators: they are wired, have a variable without the prefix, or words in them that are translated.
-WITHOUT_VARIABLE = {"TICKETS_ALLOWED_ORIGINS", "TICKETS_TRUSTED_PROXIES", "TICKETS_SOCKET_PATH", "TICKETS_PROTOCOLS"}
-WITHOUT_VARIABLE |= {"NOTIFICATIONS_KINDS", "NOTIFICATIONS_UNMUTABLE_KINDS"}
+WITHOUT_VARIABLE = {
+    *("TICKETS_ALLOWED_ORIGINS", "TICKETS_TRUSTED_PROXIES", "TICKETS_TOKEN_KEY"),
+    *("TICKETS_SOCKET_PATH", "TICKETS_PROTOCOLS"),
+    *("NOTIFICATIONS_KINDS", "NOTIFICATIONS_UNMUTABLE_KINDS"),
+}
 
 
 def test_every_setting_has_its_variable():

@@ -7,7 +7,6 @@ and prints {username: {"id", "access"}}. The tokens last a day: a test of faults
 import json
 import sys
 from dataclasses import dataclass
-from datetime import timedelta
 
 import django
 
@@ -38,12 +37,13 @@ def passes(stack: Stack, *usernames: str, permissions: tuple[str, ...] = ()) -> 
 
 
 def _make(usernames: list[str], permissions: list[str]) -> dict[str, tuple[int, str]]:
+    from django.conf import settings
     from django.contrib.auth import get_user_model
     from django.contrib.auth.models import Permission
 
     from tickets import tokens
 
-    tokens.api_settings.ACCESS_TOKEN_LIFETIME = timedelta(days=1)
+    settings.TICKETS = settings.TICKETS | {"ACCESS_SECONDS": 86_400}
     people = get_user_model().objects
     people.bulk_create([people.model(username=name, password="!") for name in usernames], ignore_conflicts=True)
     made = {}

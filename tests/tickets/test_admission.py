@@ -1,5 +1,5 @@
 import pytest
-from django.test import RequestFactory, override_settings
+from django.test import AsyncRequestFactory, RequestFactory, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,8 +10,10 @@ from tickets.admission import (
     admit,
     caller_of,
     frame_credentials,
+    is_socket,
     kept_network,
     signed_in_from,
+    socket_url,
 )
 from tickets.grants import SignedInFrom
 
@@ -32,7 +34,7 @@ def origin(value):
 
 @pytest.fixture(autouse=True)
 def hosts(settings):
-    settings.ALLOWED_HOSTS = ["example.com", ".apps.example", "[::1]"]
+    settings.ALLOWED_HOSTS = ["example.com", ".apps.example", "[::1]", "testserver"]
 
 
 @pytest.mark.parametrize(
@@ -303,9 +305,52 @@ def test_a_rest_request_over_tls_is_secure():
 
 
 def test_under_asgi_the_scheme_is_the_servers():
-    request = RequestFactory().get("/")
-    request.scope = {"scheme": "https"}
+    request = AsyncRequestFactory().get("/", secure=True)
+    assert request.scope["scheme"] == "https"
     assert caller_of(request).secure
+
+
+TOLD = ("HTTP_X_FORWARDED_PROTO", "https")
+
+
+@pytest.mark.parametrize(
+    ("setting", "headers", "secure"),
+    [
+        (TOLD, {"X-Forwarded-Proto": "https"}, True),
+        (TOLD, {"X-Forwarded-Proto": "https, http"}, True),
+        (TOLD, {"X-Forwarded-Proto": "http"}, False),
+        (TOLD, {}, False),
+        (None, {"X-Forwarded-Proto": "https"}, False),
+    ],
+    ids=str,
+)
+def test_a_socket_believes_the_header_that_the_sites_pages_believe(settings, setting, headers, secure):
+    """Else a site behind a proxy that Django was told of would refuse its own pages, or name them a plain socket."""
+    settings.SECURE_PROXY_SSL_HEADER = setting
+    request = AsyncRequestFactory().get("/", headers=headers)
+    assert caller_of(request).secure is secure
+    assert socket_url(request) == f"ws{'s' * secure}://testserver/ws/"
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    for scheme in ("http", "https"):
+        scope = scope_with(host=b"testserver", headers=[origin(f"{scheme}://testserver".encode()), *raw])
+        assert admit(scope).origin_ok is (secure == (scheme == "https"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({}, "/ws/"),
+        ({"FORCE_SCRIPT_NAME": "/mounted"}, "/mounted/ws/"),
+        ({"ROOT_URLCONF": "tests.notifications.prefixed_urls"}, "/under/any/prefix/ws/"),
+        ({"TICKETS": {"SOCKET_PATH": "/live"}}, "/live"),
+    ],
+    ids=str,
+)
+def test_the_socket_is_beside_the_pages_unless_a_setting_says_where(changes, path):
+    with override_settings(**changes):
+        assert socket_url(AsyncRequestFactory().get("/")) == f"ws://testserver{path}"
+        assert is_socket({"path": path})
+        assert not is_socket({"path": f"{path}x"})
 
 
 @pytest.mark.parametrize(

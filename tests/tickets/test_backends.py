@@ -106,6 +106,26 @@ def test_whoever_asks_django_is_asked_as_well(people, limits, ask):
     assert too_often(request).retry_after > 0
 
 
+@pytest.mark.parametrize(
+    "backends",
+    [
+        ["django.contrib.auth.backends.ModelBackend"],
+        ["django.contrib.auth.backends.ModelBackend", "tickets.backends.PasswordBackend"],
+        ["django.contrib.auth.backends.AllowAllUsersModelBackend"],
+    ],
+    ids=["another", "another and ours", "one that lets everybody in"],
+)
+def test_tokens_are_limited_and_audited_whatever_backends_a_site_has(people, settings, limits, audited, backends):
+    settings.AUTHENTICATION_BACKENDS = backends
+    limits(NAME=2)
+    assert by_token("alice", "wrong", HERE)[0] == 401
+    assert by_token("alice", PASSWORD, HERE)[0] == 200
+    assert by_token("alice", PASSWORD, ELSEWHERE)[0] == 429
+    assert by_token("gone", PASSWORD, HERE)[0] == 401, "closed is closed"
+    why = ["invalid_credentials", None, "rate_limited", "invalid_credentials"]
+    assert [line.get("why") for line in audited("signed_in")] == why
+
+
 def test_credentials_of_another_kind_are_for_others(db):
     assert authenticate(RequestFactory().get("/"), token="…") is None
     assert not Allowance.objects.exists()

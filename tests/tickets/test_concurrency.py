@@ -45,6 +45,12 @@ class Slow:
         await send({"type": "http.response.body", "body": b"ok"})
 
 
+def patience(scope):
+    if scope["path"] == "/healthz":
+        return None
+    return concurrency.PROMPT_SECONDS if scope["path"].startswith("/api/") else concurrency.PATIENT_SECONDS
+
+
 @pytest.fixture
 def slow():
     return Slow()
@@ -53,7 +59,7 @@ def slow():
 @pytest.fixture
 def door(slow):
     with override_settings(TICKETS={"REQUESTS_AT_ONCE": 2}):
-        yield Concurrency(slow, unbounded=("/healthz",), prompt="/api/")
+        yield Concurrency(slow, patience=patience)
 
 
 class Request(ApplicationCommunicator):
@@ -172,7 +178,7 @@ async def test_one_that_hangs_is_answered_and_keeps_its_place(door, slow, monkey
 async def test_when_all_hang_nobody_waits_and_when_they_end_all_are_served(slow, monkeypatch, caplog):
     monkeypatch.setattr(concurrency, "PROMPT_SECONDS", 0.1)
     with override_settings(TICKETS={"REQUESTS_AT_ONCE": 2}), caplog.at_level(logging.ERROR):
-        door = Concurrency(slow, prompt="/api/")
+        door = Concurrency(slow, patience=patience)
     pages = [await ask(door, "/page/") for _ in range(2)]  # these may take their time
     waiting = [await ask(door) for _ in range(3)]
     assert [await request.status() for request in waiting] == [503] * 3
@@ -199,7 +205,7 @@ async def test_an_error_of_the_application_is_the_servers_to_see():
         await receive()
         raise ZeroDivisionError
 
-    door = Concurrency(broken, prompt="/api/")
+    door = Concurrency(broken, patience=patience)
     request = await ask(door)
     with pytest.raises(ZeroDivisionError):
         await request.wait(5)

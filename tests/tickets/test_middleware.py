@@ -4,11 +4,12 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 from django.http import HttpResponse, StreamingHttpResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory, override_settings
 
 from tickets.api import EndReason, end_session
 from tickets.django_sessions import SID
-from tickets.middleware import ConnectionBackMiddleware
+from tickets.grants import RateLimited
+from tickets.middleware import ConnectionBackMiddleware, UsherMiddleware
 from tickets.models import Allowance
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
@@ -75,5 +76,28 @@ def test_a_transaction_around_it_stays_whole():
     assert Allowance.objects.get().key == "a"
 
 
-def test_it_is_the_first():
-    assert settings.MIDDLEWARE[0] == "tickets.middleware.ConnectionBackMiddleware"
+def test_a_site_has_them_in_front_of_all_others():
+    assert settings.MIDDLEWARE[0] == "tickets.middleware.UsherMiddleware"
+
+
+@pytest.mark.parametrize("place", [0, 99], ids=["first", "last"])
+def test_wherever_it_is_the_session_and_the_person_are_known(client, staff, place):
+    others = [name for name in settings.MIDDLEWARE if name != "tickets.middleware.UsherMiddleware"]
+    others.insert(place, "tickets.middleware.UsherMiddleware")
+    with override_settings(MIDDLEWARE=others):
+        anew = Client()
+        anew.cookies = client.cookies
+        assert anew.get("/admin/").status_code == 200
+        end(client)
+        assert anew.get("/admin/").headers["Location"].startswith("/admin/login/")
+
+
+def test_all_of_it_is_done_with_an_answer():
+    """429 for whoever tried too often, and the connection is back."""
+    connection.close()
+    request = RequestFactory().get("/")
+    request.usher_too_often = RateLimited(7)
+    request.session = {}
+    answer = UsherMiddleware(Ask())(request)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
+    assert (connection.connection is None) == (connection.vendor == "postgresql")

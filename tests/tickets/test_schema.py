@@ -2,12 +2,12 @@ import pytest
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 
-from tickets import urls
+from tickets import token_urls, urls
 
 
 @pytest.fixture(scope="module")
 def schema():
-    return SchemaGenerator(patterns=urls.urlpatterns).get_schema(public=True)
+    return SchemaGenerator(patterns=[*urls.urlpatterns, *token_urls.urlpatterns]).get_schema(public=True)
 
 
 def test_the_description_is_valid_openapi(schema, capsys):

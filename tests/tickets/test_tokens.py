@@ -4,11 +4,10 @@ from uuid import UUID, uuid4
 
 import jwt
 import pytest
-from django.conf import settings
 from django.db import connection
 from rest_framework.test import APIRequestFactory
 
-from tickets import tokens
+from tickets import signing, tokens
 from tickets.grants import EndReason, RefreshRaced, SessionEnded, TokenRefused
 from tickets.models import LoginSession
 from tickets.sessions import check_sessions, end_session
@@ -16,7 +15,7 @@ from tickets.tokens import SessionTokenAuthentication, grant_for_token, rotate, 
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db]
 
-KEY = settings.SIMPLE_JWT["SIGNING_KEY"]
+KEY = signing.key()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""That what is said by it arrives on both servers: tests/project/test_frames.py."""
+"""That what is said by it arrives on both servers: tests/notifications/servers/test_frames.py."""
 
 import asyncio
 import gc
@@ -10,7 +10,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 import project.asgi  # noqa: F401  (what servers import)
 from notifications.live import extension
-from project.daphne_sockets import StrictProtocol
+from notifications.servers.daphne_sockets import StrictProtocol
 
 
 def test_it_is_taken_out_of_the_scope_that_the_server_keeps():

@@ -9,22 +9,34 @@ a peer that does not read is not answered; RFC 6455 (5.5.3) lets a pong stand fo
 
 It quotes in the answer the header that it cannot read, though that may be the one with the ticket. Here it names it.
 
+It reads messages of up to 16 MiB by itself, and compresses if the peer offers it: secrets can be guessed from lengths,
+and each socket then costs memory. Our own socket has a limit and no compression, however the server was started.
+
+A message that is no UTF-8 it logs with a traceback, as if that were its own fault. Here it is a line.
+
 And it spells each frame for each socket. Here sockets are offered to send a text that goes to many as it was spelled
 for the first of them (`frames`), without the detours of ASGI; half of what a frame costs then is the system call.
 """
 
 import functools
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
+from urllib.parse import unquote
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
-from notifications.live import extension
-from project.frames import text_frame
+from tickets.api import is_socket
+
+from ..live import extension
+from .frames import LARGEST_MESSAGE, text_frame
 
 LINGER_SECONDS: Final = 1.0
 """After the close should be over: what is still unread then will not be read."""
+
+OF_PEERS: Final = ("Invalid UTF-8 sequence received from client.",)
+"""What uvicorn logs as if it were its own fault."""
 
 
 def install() -> None:
@@ -48,6 +60,10 @@ def install() -> None:
     @functools.wraps(handle_connect)
     def connect_and_offer(self: Any, event: Any) -> None:
         self.conn.reject = functools.partial(_reject, self.conn.reject)
+        path = self.root_path + unquote(event.path.partition("?")[0])
+        if is_socket({"path": path, "root_path": self.root_path}):
+            self.conn.max_message_size = min(LARGEST_MESSAGE, self.config.ws_max_size)
+            self.conn.available_extensions = None
         handle_connect(self, event)
         if not self.handshake_complete:  # else it was refused, and there is no scope
             self.scope["extensions"][extension.NAME] = functools.partial(_say_text, self)
@@ -69,6 +85,15 @@ def install() -> None:
     WebSocketsSansIOProtocol.handle_connect = connect_and_offer  # type: ignore[method-assign]
     WebSocketsSansIOProtocol.handle_ping = answer_who_reads  # type: ignore[method-assign]
     WebSocketsSansIOProtocol.keepalive_timeout = time_out_and_abort  # type: ignore[method-assign]
+    logging.getLogger("uvicorn.error").addFilter(of_peers_a_line)
+
+
+def of_peers_a_line(record: logging.LogRecord) -> bool:
+    """A filter: keeps the line, drops the traceback. Strangers shall not be able to write them into the log."""
+    if record.msg in OF_PEERS:
+        record.exc_info = record.exc_text = None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
 
 
 def _reject(reject: Callable[[int, str], Any], status: int, text: str) -> Any:

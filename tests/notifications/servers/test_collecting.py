@@ -3,11 +3,11 @@
 import subprocess
 import sys
 
-from project.collecting import THRESHOLDS
+from notifications.servers.collecting import THRESHOLDS
 
 PROGRAM = """
 import gc, weakref
-from project import collecting
+from notifications.servers import collecting
 
 collecting.install()
 frozen = gc.get_freeze_count()

@@ -3,7 +3,7 @@
 from daphne import http_protocol, ws_protocol
 
 import project.asgi  # noqa: F401  (what servers import)
-from project.daphne_sockets import StrictProtocol, StrictRequest
+from notifications.servers.daphne_sockets import StrictProtocol, StrictRequest
 
 
 def test_it_is_what_daphne_uses():

@@ -1,7 +1,7 @@
 import pytest
 from websockets.frames import Frame, Opcode
 
-from project.frames import text_frame
+from notifications.servers.frames import text_frame
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 200_000])

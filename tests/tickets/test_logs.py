@@ -1,24 +1,7 @@
 import logging
 import shutil
 
-from project.logs import AuditFile, WithoutTracebacksOfPeers
-
-
-def record(message):
-    return logging.LogRecord("uvicorn.error", logging.ERROR, "x.py", 1, message, (), (ValueError, ValueError(), None))
-
-
-def test_what_a_peer_did_is_a_line():
-    said = record("Invalid UTF-8 sequence received from client.")
-    assert WithoutTracebacksOfPeers().filter(said)
-    assert (said.exc_info, said.levelname) == (None, "WARNING")
-
-
-def test_what_we_did_keeps_its_traceback():
-    said = record("Exception in ASGI application")
-    assert WithoutTracebacksOfPeers().filter(said)
-    assert said.exc_info
-    assert said.levelname == "ERROR"
+from tickets.logs import AuditFile
 
 
 def test_what_cannot_be_appended_is_said_elsewhere_and_keeps_nobody_from_anything(tmp_path, capsys):

@@ -5,6 +5,8 @@ could have others sent to a site of theirs, or cause a 500. And in the handshake
 `Sec-WebSocket-Protocol` as ASCII without asking, so that any stranger causes a 500 and a traceback. What it refuses
 there it quotes in the status line, where a ticket has no place: a proxy may log it.
 
+It reads messages of up to 1 MiB by itself. Those of our own socket have a limit that is set here.
+
 Afterwards it answers every ping, however many answers are waiting to be read: what a peer that does not read sends in
 pings, the process would keep. RFC 6455 (5.5.3) lets a pong stand for all pings before it.
 
@@ -14,12 +16,15 @@ text that goes to many as it was spelled for the first of them (`frames`), witho
 
 import functools
 from typing import Any
+from urllib.parse import unquote
 
 from autobahn.websocket.types import ConnectionDeny
 from daphne import http_protocol, server, ws_protocol
 
-from notifications.live import extension
-from project.frames import text_frame
+from tickets.api import is_socket
+
+from ..live import extension
+from .frames import LARGEST_MESSAGE, text_frame
 
 
 class StrictRequest(http_protocol.WebRequest):
@@ -36,6 +41,8 @@ class StrictProtocol(ws_protocol.WebSocketProtocol):
     def onConnect(self, request: Any) -> Any:  # noqa: N802 (Autobahn's name)
         if not request.headers.get("sec-websocket-protocol", "").isascii():
             raise ConnectionDeny(400, "Sec-WebSocket-Protocol is not ASCII")
+        if is_socket({"path": unquote(request.path), "root_path": self.factory.server_class.root_path}):
+            self.maxMessagePayloadSize = self.maxFramePayloadSize = LARGEST_MESSAGE
         return super().onConnect(request)
 
     def failHandshake(self, reason: str, *how: Any, **more: Any) -> None:  # noqa: N802 (Autobahn's name)

@@ -5,8 +5,13 @@ was spelled a moment ago. With compression off, as here, the bytes of a server's
 """
 
 import struct
+from typing import Final
 
-from notifications.wire.remembering import remembering
+from ..wire.remembering import remembering
+
+LARGEST_MESSAGE: Final = 16 * 1024
+"""Bytes of a peer's message that a server reads. A frame may be 8 KiB; a little above, so that the refusal can be said
+in words (4506)."""
 
 
 def _frame(text: str) -> bytes:

@@ -1,0 +1,21 @@
+"""Usher's pages, its API and its socket, under whatever prefix a site includes them:
+
+path("usher/", include("notifications.site_urls"))
+"""
+
+from django.urls import include, path, re_path
+
+from tickets.rest import NowhereView
+
+from . import views
+
+app_name = "usher"
+
+urlpatterns = [
+    path("", include("notifications.urls")),
+    path("api/", include("tickets.urls")),
+    path("api/", include("notifications.rest.urls")),
+    re_path("^api/", NowhereView.as_view()),
+    path("ws/", views.no_socket, name="socket"),
+    path("", include("notifications.rest.probe_urls")),
+]
