@@ -72,7 +72,7 @@ def check_kinds(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                     f"NOTIFICATIONS[{name!r}] has {wrong[0]!r}, which is no kind.",
                     hint="KINDS is a dict of kinds and what people call them, UNMUTABLE_KINDS a list of kinds; a kind "
                     "is made of a-z, 0-9, dot, dash and underscore: ci.build.",
-                    id="notifications.E006",
+                    id="notifications.E011",
                 )
             )
     return found

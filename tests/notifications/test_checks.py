@@ -65,7 +65,7 @@ def test_settings_that_make_no_sense(ours, number):
 def test_kinds_that_are_none(ours):
     with override_settings(NOTIFICATIONS=ours):
         (message,) = check_kinds(None)
-        assert found([message]) == ["notifications.E006"]
+        assert found([message]) == ["notifications.E011"]
         assert all(repr(name) in message.msg for name in ours)
 
 
