@@ -54,6 +54,7 @@ class Ears:
 
     async def listen(self) -> None:
         """Run until cancelled."""
+        await asyncio.Event().wait()
 
 
 def open_ears(hear: Hear, joined: Callable[[str], None]) -> Ears:
@@ -122,7 +123,7 @@ class MemoryEars(Ears):
 
     async def listen(self) -> None:
         try:
-            await asyncio.Event().wait()
+            await super().listen()
         finally:
             for group in list(self._groups):
                 self.drop(group)

@@ -5,7 +5,7 @@ import pytest
 from channels.layers import channel_layers, get_channel_layer
 
 from notifications.live import ears
-from notifications.live.ears import Ears, MemoryEars, RedisEars, open_ears
+from notifications.live.ears import Ears, MemoryEars, NoLayer, RedisEars, open_ears
 
 MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
@@ -176,4 +176,23 @@ async def test_the_core_layer_is_not(settings):
     assert type(deaf) is Ears
     deaf.want("usher.u.1")
     assert not deaf.has("usher.u.1")
+    await until_cancelled(deaf)
     channel_layers.backends.clear()
+
+
+async def test_without_a_layer_everybody_who_could_say_something_is_heard(settings):
+    settings.CHANNEL_LAYERS = {}
+    assert ears.is_supported() and not ears.is_there()
+    alone = open_ears(Heard(), print)
+    assert type(alone) is NoLayer
+    alone.want("usher.u.1")
+    assert alone.has("usher.u.1") and alone.ok, "nobody who connects waits for anything"
+    await until_cancelled(alone)
+
+
+async def until_cancelled(listener):
+    """Or the hub would start it again, and again."""
+    listening = asyncio.create_task(listener.listen())
+    done, _ = await asyncio.wait([listening], timeout=0.05)
+    assert not done
+    listening.cancel()
