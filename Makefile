@@ -78,6 +78,13 @@ soak: $(DEV) ## faults at full length, held to the promised figures: about an ho
 bench: $(DEV) $(NODE_PACKAGES) ## measure it beside plain Channels and socket.io, a quarter of an hour (QUICK=1: some minutes)
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
+.PHONY: package
+package: $(DEV) $(NODE_PACKAGES) ## the wheel for other Django projects and the client for npm, into dist/
+	@rm -rf dist
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check wheel --no-deps --no-build-isolation --wheel-dir=dist .
+	@if [ -x $(TSC) ]; then npm/pack dist; else echo "LEFT OUT: the package for npm. $(NO_NPM)" >&2; fi
+	@ls dist
+
 check: $(DEV) $(NODE_PACKAGES) ## ruff, mypy, tsc, house rules, catalogues, migrations, deployment checks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

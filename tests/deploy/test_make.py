@@ -1,4 +1,4 @@
-"""What `make run-scaled` hands on, with a stand-in for Python that only says how it was called."""
+"""What `make run-scaled` and `make package` hand on, with a stand-in for Python that only says how it was called."""
 
 import shutil
 import subprocess
@@ -28,9 +28,9 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def run_scaled(checkout, *arguments):
+def make(checkout, *arguments):
     done = subprocess.run(
-        ["make", "run-scaled", *arguments],
+        ["make", *arguments],
         cwd=checkout,
         env=site_environment() | {"MAKEFLAGS": "", "MAKELEVEL": ""},
         stdin=subprocess.DEVNULL,
@@ -39,7 +39,11 @@ def run_scaled(checkout, *arguments):
         timeout=60,
         check=True,
     )
-    (called,) = (line for line in done.stdout.splitlines() if line.startswith("called"))
+    return [line for line in done.stdout.splitlines() if line.startswith("called")]
+
+
+def run_scaled(checkout, *arguments):
+    (called,) = make(checkout, "run-scaled", *arguments)
     return called
 
 
@@ -51,3 +55,23 @@ def test_told_otherwise(checkout):
     assert run_scaled(checkout, "HOST=192.0.2.7", "PORT=8123", "PROCESSES=4") == (
         "called -m deploy.local --host 192.0.2.7 --port 8123 --processes 4 <localhost,127.0.0.1,[::1],192.0.2.7>"
     )
+
+
+def test_both_packages_are_made_anew(checkout):
+    """As tests/support/embedding.py and tests/js/test_npm.py make them, into one place."""
+    (checkout / "npm").mkdir()
+    for program in (checkout / "npm" / "pack", checkout / "node_modules" / ".bin" / "tsc"):
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text('#!/bin/sh\nmkdir -p "$1"; echo "called pack $*"\n')
+        program.chmod(0o755)
+    (checkout / "dist").mkdir()
+    (checkout / "dist" / "an older one").touch()
+    for name in ("package.json", "package-lock.json"):
+        (checkout / name).touch()
+    (checkout / "node_modules" / ".installed").touch()
+    wheel, npm = make(checkout, "package")
+    assert wheel.startswith("called -m pip ") and wheel.endswith(
+        " wheel --no-deps --no-build-isolation --wheel-dir=dist . <>"
+    )
+    assert npm == "called pack dist"
+    assert list((checkout / "dist").iterdir()) == []
