@@ -6,6 +6,8 @@ import re
 import httpx
 import pytest
 from playwright.async_api import expect
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError
 
 from tests.support.embedding import PAGE, Host, build_wheel, chapters, run
 from tests.support.processes import wait_until
@@ -86,7 +88,9 @@ async def test_ten_lines_and_the_bell_rings(host, profile):
             await page.goto(f"{base}/usher/devices/")
             await expect(page.get_by_text("This device")).to_be_visible()
             await the_api_is_ours(browser.context.request, base)
-        answer = httpx.get(f"{base}/usher/")
+        await a_socket_is_bounded(base)
+        # The page to sign in on is the project's, and no stranger says where the project is.
+        answer = httpx.get(f"{base}/usher/", headers={"Daphne-Root-Path": "//evil.example"})
         assert (answer.status_code, answer.headers["location"]) == (302, "/admin/login/?next=/usher/")
     assert "System check identified no issues (0 silenced)." in server.log()
     assert "Traceback" not in server.log()
@@ -105,6 +109,15 @@ async def the_api_is_ours(session, base):
         assert refused.headers["content-type"] == "application/problem+json"
     stranger = httpx.get(f"{base}/usher/api/notifications/")
     assert (stranger.status_code, stranger.json()["code"]) == (401, "not_authenticated")
+
+
+async def a_socket_is_bounded(base):
+    """Though nobody told the server to: by itself it would read all of it, for us to refuse in words (4506)."""
+    async with connect(f"{base.replace('http', 'ws')}/usher/ws/") as socket:
+        await socket.send("x" * 20_000)
+        with pytest.raises(ConnectionClosedError) as closed:
+            await socket.recv()
+    assert closed.value.rcvd is None or closed.value.rcvd.code == 1009
 
 
 async def test_as_in_production_under_a_strict_policy(host, profile, valkey):
@@ -126,6 +139,7 @@ async def test_as_in_production_under_a_strict_policy(host, profile, valkey):
         assert "Chrome" in told or "HeadlessChrome" in told
         answer = httpx.get(f"{base}/usher/readyz").json()
         assert (answer["layer"], answer["migrations"]) == ("ok", "ok")
+        await a_socket_is_bounded(base)
     assert "Traceback" not in server.log()
 
 

@@ -30,6 +30,8 @@ PROMISED = {
     "DRAIN_SECONDS": 25,
     "COMMANDS_PER_SECOND": 10,
     "COMMAND_BURST": 60,
+    "KINDS": {},
+    "UNMUTABLE_KINDS": (),
 }
 
 

@@ -7,6 +7,7 @@ settings    the site's own, with passwords that cost nothing
 crowd       many threads in several processes that do something at the same moment; `chores` are done by one
 pages       what a page says
 servers     the ASGI application under daphne or uvicorn
+embedding   a project that has never heard of Usher, and the wheel in it
 client      a person who signs in, and the socket they open
 passes      access tokens for many people at once
 canary      what none of them may find written down anywhere
