@@ -44,11 +44,16 @@ def check_numbers(writers, seen, stands, *, size):
     assert [seq for seq, _, _ in stands["rows"]] == list(range(1, total + 1)), "the numbers have gaps"
     assert stands["head"] == total
     told = {pk: seq for writer in writers for seq, pk in writer["told"]}
-    assert {pk: seq for seq, pk, _ in stands["rows"]} == told, "writers were told other numbers"
+    stand = {pk: seq for seq, pk, _ in stands["rows"]}
+    assert stand.keys() == told.keys(), "writers were told of other rows"
+    # A writer that found the database locked for too long after its commit is told none: somebody else gave the number.
+    unknown = [pk for pk, seq in told.items() if seq is None]
+    assert len(unknown) <= total // 1_000, f"{len(unknown)} were told no number"
+    assert all(seq is None or stand[pk] == seq for pk, seq in told.items()), "writers were told other numbers"
 
     # The calls of one thread.
     for writer in writers:
-        seqs = [seq for seq, _ in writer["told"]]
+        seqs = [stand[pk] for _, pk in writer["told"]]
         assert all(one < other for one, other in pairwise(seqs)), f"thread {writer['thread']} was reordered: {seqs}"
 
     # What a reader saw meanwhile: each page goes on where the last one ended, and lacks nothing.
@@ -92,7 +97,7 @@ def check_socket(socket, user, stands):
 async def test_naive_numbers_do_not_pass(stack, way):
     (user,) = newcomers(stack, 1)
     found = await write_and_read(stack, user=user, way=way, size=SMALL)
-    with pytest.raises(AssertionError, match=r"errors|gap|reordered|told other"):
+    with pytest.raises(AssertionError, match=r"errors|gap|reordered|told o"):
         check_numbers(*found, size=SMALL)
 
 

@@ -21,6 +21,9 @@ from tests.support.processes import ROOT
 ONCE = pytest.mark.parametrize(("stack_kind", "server_kind"), [("embedded", "daphne")], indirect=True)
 """For what no other kind of site could change."""
 
+PATIENCE = 60
+"""Seconds until something that takes two is given up."""
+
 COMMAND = [sys.executable, "-m", "notifications.client"]
 
 
@@ -43,7 +46,7 @@ async def run(person: Person, *arguments: str, stdin: str = "", **others: str) -
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate(stdin.encode())
     canary.present.page(f"{out.decode()}\n{err.decode()}")
     return process.returncode, out.decode(), err.decode()
@@ -79,7 +82,7 @@ class Tail:
 
     async def says(self, text: str) -> None:
         """The next line on stderr that begins so."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while line := (await self.process.stderr.readline()).decode():
                 self.said += line
                 if line.startswith(text):
@@ -88,7 +91,7 @@ class Tail:
 
     async def hears(self, *titles: str) -> None:
         """The next lines on stdout are these, and nothing in between."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             for title in titles:
                 line = await self.process.stdout.readline()
                 assert line, f"it ended without {title!r}; it heard {self.heard}"
@@ -96,7 +99,7 @@ class Tail:
                 assert self.heard[-1]["title"] == title, self.heard
 
     async def ends(self) -> int:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             self.said += (await self.process.stderr.read()).decode()
             return await self.process.wait()
 
@@ -276,7 +279,7 @@ async def test_the_program_in_the_readme(site):
     )
     line = asyncio.create_task(process.stdout.readline())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not line.done():  # without a position it begins with what is new
                 await tell_at_server(site.person("demo"), "Hello")
                 await asyncio.wait([line], timeout=0.3)
