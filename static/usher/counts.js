@@ -76,9 +76,10 @@ export class Counts {
     this.through = head;
   }
 
-  /** The numbers were started anew: what was counted means nothing. @param {number} head */
+  /** The numbers were started anew: what was counted means nothing, nor does the version. @param {number} head */
   restarted(head) {
     this.through = head;
+    this.version = -1;
   }
 
   /** @returns {Counted} */

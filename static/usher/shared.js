@@ -36,6 +36,7 @@ export class SharedConnection {
   #ids = 0;
   /** Lets go of the lock that tells the worker that this page lives. */
   #release = () => {};
+  #online = true;
 
   /** @param {Options & { user: string }} options @param {{ shared?: boolean }} [how] */
   constructor(options, { shared = true } = {}) {
@@ -100,6 +101,7 @@ export class SharedConnection {
 
   /** @param {boolean} online */
   setOnline(online) {
+    this.#online = online;
     if (this.#own) this.#own.setOnline(online);
     else this.#say({ type: "online", online });
   }
@@ -136,13 +138,15 @@ export class SharedConnection {
       this.#alone();
       return;
     }
-    worker.addEventListener("error", () => this.#alone());
+    worker.addEventListener("error", () => {
+      if (this.#port === worker.port) this.#alone(); // else this page has left it, and may be with another
+    });
     this.#port = worker.port;
     this.#port.onmessage = ({ data }) => this.#hears(data);
     const lock = `usher/${crypto.randomUUID()}`;
     void navigator.locks.request(lock, () => {
       const held = new Promise((/** @type {(value?: any) => void} */ release) => (this.#release = release));
-      this.#say({ type: "hello", position: this.#position, ...{ lock } });
+      this.#say({ type: "hello", position: this.#position, online: this.#online, ...{ lock } });
       return held;
     });
   }
@@ -169,6 +173,7 @@ export class SharedConnection {
     const own = new UsherClient({ ...this.#options, position: this.#position });
     for (const name of EVENTS) own.on(name, (detail) => this.#listeners.tell(name, detail));
     this.#own = own;
+    own.setOnline(this.#online);
     own.open();
   }
 

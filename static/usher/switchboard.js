@@ -8,7 +8,7 @@
  *
  * * A page is told of notifications in order, each once: by its own position, not by the client's.
  * * What is kept for newcomers is bounded; who stands further back is told that there is a gap, and fetches the list.
- * * Pages come and go without a word. Whoever cannot be asked is asked no more.
+ * * Pages come and go without a word. Whoever does not answer is asked last.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import { Alarm } from "./timing.js";
 /** @import { Clock } from "./timing.js" */
 
 /** What a page says.
- * @typedef {{ type: "hello", position: Position | null }
+ * @typedef {{ type: "hello", position: Position | null, online: boolean }
  *   | { type: "looked at" }
  *   | { type: "leave" }
  *   | { type: "ticket", id: number, ticket: any }
@@ -64,6 +64,8 @@ export class Switchboard {
   #now = { state: "idle" };
   /** @type {Welcome | null} */
   #welcome = null;
+  /** What pages last said of the network. */
+  #online = true;
 
   // What newcomers may have missed: all from `#from` on.
   /** @type {Notification[]} */
@@ -94,7 +96,7 @@ export class Switchboard {
   said(port, message) {
     switch (message.type) {
       case "hello":
-        return this.#arrived(port, message.position);
+        return this.#arrived(port, message.position, message.online);
       case "looked at":
         return this.#lookedAt(port);
       case "leave":
@@ -110,7 +112,7 @@ export class Switchboard {
       case "retry":
         return this.#client?.retryNow();
       case "online":
-        return this.#client?.setOnline(message.online);
+        return this.#network(message.online);
       case "signed out":
         return this.#signedOut();
     }
@@ -122,6 +124,12 @@ export class Switchboard {
     if (this.#pages.size === 0) this.#linger.set(LINGER_MS, () => this.#client?.close());
   }
 
+  /** @param {boolean} online */
+  #network(online) {
+    this.#online = online;
+    this.#client?.setOnline(online);
+  }
+
   #signedOut() {
     this.#client?.close();
     this.#heard("state", { state: "unauthorized", reason: "logged_out", need: "login" });
@@ -129,16 +137,19 @@ export class Switchboard {
 
   // --- Pages ---
 
-  /** @param {Port} port @param {Position | null} position */
-  #arrived(port, position) {
+  /** @param {Port} port @param {Position | null} position @param {boolean} online */
+  #arrived(port, position, online) {
     this.#linger.clear();
     this.#client ??= this.#begin(position);
     this.#toFront(port, { position });
+    // The network may have come or gone while no page was there to say so.
+    if (online !== this.#online) this.#network(online);
+    // Whoever opens a page wants it live, whatever ended the connection before; a new sign-in, perhaps. What that was is
+    // nothing to tell them.
+    if (["idle", "unauthorized", "closed"].includes(this.#client.state)) this.#client.renew();
     this.#tell(port, "state", this.#now);
     if (this.#now.state === "connected") this.#tell(port, "welcome", this.#welcome);
     this.#catchUp(port);
-    // Whoever opens a page wants it live, whatever ended the connection before; a new sign-in, perhaps.
-    if (["idle", "unauthorized", "closed"].includes(this.#client.state)) this.#client.renew();
   }
 
   /** @param {Port} port */
@@ -155,6 +166,12 @@ export class Switchboard {
   #toFront(port, page) {
     this.#pages.delete(port);
     this.#pages = new Map([[port, page], ...this.#pages]);
+  }
+
+  /** @param {Port} port */
+  #toBack(port) {
+    const page = this.#pages.get(port);
+    if (page && this.#pages.delete(port)) this.#pages.set(port, page);
   }
 
   /** What was heard after the position at which the page was rendered. @param {Port} port */
@@ -242,6 +259,7 @@ export class Switchboard {
         return await this.#ask(port, context);
       } catch (error) {
         if (!(error instanceof NoAnswer)) throw error;
+        this.#toBack(port);
       }
     }
   }

@@ -15,8 +15,8 @@ const clock = {
   setTimeout: (/** @type {() => void} */ ring, /** @type {number} */ ms) => scope.setTimeout(ring, ms),
   clearTimeout: (/** @type {any} */ timer) => scope.clearTimeout(timer),
 };
-const [, user] = /** @type {string} */ (scope.name).split("/");
-const board = new Switchboard((options) => new UsherClient({ ...options, user: user ?? null }), clock);
+const user = /** @type {string} */ (scope.name).slice("usher/".length); // keys of people may have a slash as well
+const board = new Switchboard((options) => new UsherClient({ ...options, user: user || null }), clock);
 
 scope.onconnect = (/** @type {any} */ { ports: [port] }) => {
   port.onmessage = (/** @type {any} */ { data }) => {

@@ -108,6 +108,14 @@ describe("what the server says", () => {
     counts.told({ unread: 0, unseen: 0, state_version: 7, head: 1 });
     assert.deepEqual(figures(counts), [0, 0, 7, 1]);
   });
+
+  test("after the numbers were started anew is believed, with whatever version: a backup has an older one", () => {
+    const counts = new Counts(START);
+    counts.restarted(4);
+    counts.told({ unread: 1, unseen: 1, state_version: 2, head: 5 });
+    assert.deepEqual(figures(counts), [1, 1, 2, 5]);
+    assert.equal(counts.changed(change(3, 0, 0), LATER).known, true);
+  });
 });
 
 test("a badge stops at 99", () => {

@@ -34,9 +34,9 @@ class Office {
   }
 
   /** A page that was rendered at this position, and fetches tickets unless told otherwise. */
-  async page({ seq = 10, epoch = "e1", tickets = true } = {}) {
+  async page({ seq = 10, epoch = "e1", tickets = true, online = true } = {}) {
     const page = new Page(this, tickets);
-    page.say({ type: "hello", position: seq === null ? null : { epoch, seq } });
+    page.say({ type: "hello", position: seq === null ? null : { epoch, seq }, online });
     await settled();
     return page;
   }
@@ -206,6 +206,16 @@ describe("tickets", () => {
     assert.deepEqual([frozen.asked.length, well.asked.length, office.sockets.length], [1, 1, 1]);
   });
 
+  test("pages that are frozen keep nobody waiting twice", async () => {
+    const office = new Office();
+    await office.page();
+    office.welcome();
+    for (let number = 0; number < 3; number += 1) await office.page({ tickets: false });
+    office.socket.hangUp();
+    await office.clock.advance(25_000);
+    assert.equal(office.sockets.length, 2, "the second attempt asks whoever answers");
+  });
+
   test("an answer that comes too late is nobody's", async () => {
     const office = new Office();
     const slow = await office.page({ tickets: false });
@@ -270,6 +280,35 @@ describe("coming and going", () => {
     assert.equal(office.socket.closedWith, 1000);
     const next = await office.page();
     assert.deepEqual([office.sockets.length, next.state], [2, "connecting"]);
+  });
+
+  test("nobody who comes is told how it ended for those who were there before", async () => {
+    const office = new Office();
+    const page = await office.page();
+    office.welcome();
+    page.say({ type: "signed out" });
+    page.say({ type: "leave" });
+    const next = await office.page();
+    office.welcome();
+    next.say({ type: "leave" });
+    await office.clock.advance(10_000);
+    const last = await office.page();
+    assert.deepEqual(
+      [next, last].map((each) => [...new Set(each.of("state").map(({ state }) => state))]),
+      [["connecting", "connected"], ["connecting"]],
+    );
+  });
+
+  test("a page that comes when the network is back says so: nobody else was there to hear it", async () => {
+    const office = new Office();
+    const page = await office.page();
+    office.welcome();
+    page.say({ type: "online", online: false });
+    page.say({ type: "leave" });
+    const next = await office.page();
+    office.welcome();
+    const without = await office.page({ online: false });
+    assert.deepEqual([next.of("state").some(({ state }) => state === "connected"), without.state], [true, "offline"]);
   });
 
   test("signing out on one page closes for all", async () => {
