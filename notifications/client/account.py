@@ -76,15 +76,12 @@ class Account:
 
     async def ticket(self, purpose: Purpose) -> Ticket:
         answer = await self.request("POST", "/api/tickets/", {"purpose": purpose})
-        try:
-            self._session_ends = datetime.fromisoformat(answer["session_expires_at"])
-            ticket = Ticket(answer["ticket"], answer["url"], tuple(answer["protocols"]))
-        except (KeyError, TypeError, ValueError):
-            ticket = None
+        ticket = _ticket(answer)
         if ticket is None:
             raise Refused("The site's answer is no ticket. Is it an Usher site?")
         if self.tls and not ticket.url.startswith("wss:"):  # a ticket that everybody on the way could read
             raise Refused("The site is served with TLS and names a socket without: its proxy must say which it is.")
+        self._session_ends = datetime.fromisoformat(answer["session_expires_at"]).astimezone(UTC)
         return ticket
 
     async def request(
@@ -206,7 +203,7 @@ class Account:
 
     def _read(self, answer: httpx2.Response) -> Any:
         body, status = read_body(answer.content), answer.status_code
-        if answer.is_success:
+        if answer.is_success and (isinstance(body, dict) or status == 204):
             return body
         problem = body if isinstance(body, dict) else {}
         code, detail = str(problem.get("code", "")), str(problem.get("detail", ""))
@@ -217,10 +214,30 @@ class Account:
             message = detail or f"{self.site} answered with {status}."
             raise Unreachable(message, status=status, retry_after=float(wait) if wait.isdecimal() else 0.0)
         if answer.is_redirect:
-            where = urlsplit(answer.headers.get("Location", ""))
-            raise Refused(f"{self.site} sends on to {where.scheme}://{where.netloc}: name that.", status=status)
+            raise Refused(f"{self.site} sends on to {_origin(answer.headers.get('Location', ''))}.", status=status)
         message = detail or f"{self.site} answered with {status}. Is it an Usher site?"
         raise Refused(message, status=status, code=code, errors=problem.get("errors"))
+
+
+def _ticket(answer: dict[str, Any]) -> Ticket | None:
+    match answer:
+        case {"ticket": str(ticket), "url": str(url), "protocols": [*protocols], "session_expires_at": str(ends)}:
+            try:
+                datetime.fromisoformat(ends)
+                scheme = urlsplit(url).scheme
+            except ValueError:
+                return None
+            if scheme in ("ws", "wss") and all(isinstance(protocol, str) for protocol in protocols):
+                return Ticket(ticket, url, tuple(protocols))
+    return None
+
+
+def _origin(address: str) -> str:
+    try:
+        where = urlsplit(address)
+    except ValueError:
+        return "what is no address"
+    return f"{where.scheme}://{where.netloc}: name that"
 
 
 def _checked(site: str) -> str:

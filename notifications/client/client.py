@@ -43,6 +43,13 @@ SENDINGS: Final = 3
 CLOSING: Final = 2.0
 
 
+class _Handshake(open_websocket):
+    """With the server that the ticket is for: where that sends on to, another would have the ticket."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 class Client:
     """
     A person at a site, by name and password or by the tokens of `POST /api/token/`.
@@ -263,7 +270,7 @@ class Client:
         """From the handshake to the end: the close code, or why there is none."""
         why = ""
         try:
-            socket = await open_websocket(
+            socket = await _Handshake(
                 dial.url,
                 subprotocols=[*dial.protocols],  # type: ignore[list-item]
                 ssl=self._account.tls,

@@ -231,6 +231,9 @@ async def test_a_goodbye_that_nobody_hears_is_no_error(site):
         (problem(400, "invalid", errors={"title": ["No."]}), Refused, {"errors": {"title": ["No."]}}),
         (httpx2.Response(404, text="<html>"), Refused, {"status": 404}),
         (httpx2.Response(301, headers={"Location": "https://other.example/api/"}), Refused, {"status": 301}),
+        (httpx2.Response(302, headers={"Location": "http://[/"}), Refused, {"status": 302}),
+        (httpx2.Response(200, text="<html>"), Refused, {"status": 200}),
+        (httpx2.Response(200, json=["no", "answer"]), Refused, {"status": 200}),
         (httpx2.ConnectError("refused"), Unreachable, {"uncertain": False}),
         (httpx2.ReadTimeout("late"), Unreachable, {"uncertain": True}),
         (httpx2.RemoteProtocolError("gone"), Unreachable, {"uncertain": True}),
@@ -245,10 +248,19 @@ async def test_what_an_answer_means(site, answer, kind, told):
     assert told.items() <= vars(caught.value).items()
 
 
-@pytest.mark.parametrize("answer", [{}, [], {"ticket": "t"}, None])
+NO_TICKETS = [
+    *({}, [], {"ticket": "t"}, None),
+    ticket(datetime.now(UTC)) | {"url": 5},
+    ticket(datetime.now(UTC)) | {"url": "wss://[/"},
+    ticket(datetime.now(UTC)) | {"protocols": [5]},
+    ticket(datetime.now(UTC)) | {"session_expires_at": "soon"},
+]
+
+
+@pytest.mark.parametrize("answer", NO_TICKETS)
 async def test_what_is_no_ticket(site, answer):
     site.instead["/api/tickets/"] = [httpx2.Response(201, json=answer)]
-    with pytest.raises(Refused, match="no ticket"):
+    with pytest.raises(Refused, match="Is it an Usher site"):
         await account(site).ticket("connect")
 
 

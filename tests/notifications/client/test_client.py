@@ -42,9 +42,10 @@ class Server(Site):
             self.heard.append(json.loads(text))
 
     @contextlib.asynccontextmanager
-    async def client(self, **options) -> AsyncIterator[Client]:
+    async def client(self, process_request=None, **options) -> AsyncIterator[Client]:
         options = {"username": "demo", "password": PASSWORD} | options
-        async with serve(self.live, "127.0.0.1", 0, subprotocols=["usher.v1"]) as serving:
+        serving = serve(self.live, "127.0.0.1", 0, subprotocols=["usher.v1"], process_request=process_request)
+        async with serving as serving:
             self.port = serving.sockets[0].getsockname()[1]
             async with Client("http://site.example", transport=httpx2.MockTransport(self), **options) as client:
                 client._connection.chance = lambda: 0.0
@@ -103,6 +104,30 @@ async def test_events_tell_everything_and_a_gap_is_not_kept_quiet(caplog):
         with pytest.raises(SignInRequired):
             await anext(aiter(client))
     assert "What was missed cannot be told (epoch)" in caplog.text
+
+
+async def test_a_ticket_is_for_the_server_it_was_made_for():
+    """What it is sent on to hears of nothing: a redirect may lead anywhere."""
+    elsewhere = []
+
+    def send_on(connection, request):
+        answer = connection.respond(302, "")
+        answer.headers["Location"] = f"ws://127.0.0.1:{port}/ws/"
+        return answer
+
+    async def heard(socket):
+        elsewhere.append(socket.request.headers["Sec-WebSocket-Protocol"])
+
+    states = asyncio.Queue()
+    server = Server()
+    async with serve(heard, "127.0.0.1", 0, subprotocols=["usher.v1"]) as other:
+        port = other.sockets[0].getsockname()[1]
+        async with server.client(on_state=states.put_nowait, process_request=send_on) as client, asyncio.timeout(10):
+            waiting = asyncio.create_task(anext(aiter(client), None))
+            while (change := await states.get()).error is None:
+                pass
+            waiting.cancel()
+    assert (str(change.error), elsewhere) == ("The server refused the socket with 302.", [])
 
 
 async def test_it_ends_while_somebody_waits():
