@@ -145,6 +145,7 @@ def inbox(request: HttpRequest, wanted: Asked) -> dict[str, Any]:
     more = len(rows) > PAGE
     return {
         "asked": wanted,
+        "here": wanted.address(),
         "tabs": [(name, words_of_tab(name), wanted.address(show=name, before=None)) for name in SHOWN],
         "days": _days([shown(row) for row in rows[:PAGE]], now),
         "at": at,

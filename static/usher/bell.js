@@ -23,6 +23,8 @@ export class UsherBell extends HTMLElement {
   #panel = null;
   /** Everything up to here stood in the panel, or could have, when the person looked at it. */
   #through = 0;
+  /** What was heard since the list that is on its way was asked for. @type {(() => void)[] | null} */
+  #meanwhile = null;
   /** @type {(() => void)[]} */
   #ends = [];
 
@@ -160,12 +162,18 @@ export class UsherBell extends HTMLElement {
     const body = one("[data-body]", this);
     if (!body.querySelector("li")) this.#say(body, live.words.say("loading"));
     body.setAttribute("aria-busy", "true");
+    /** @type {(() => void)[]} */
+    const meanwhile = (this.#meanwhile = []);
     try {
       const { results, head } = await live.list({ limit: LATEST });
+      if (this.#meanwhile !== meanwhile) return; // it was asked for again
+      this.#meanwhile = null;
       this.#rows(body, results, live);
       this.#through = head;
+      for (const again of meanwhile) again();
       // Whoever looks has seen what there is; what comes now has a higher number.
-      if (live.counts.unseen) await live.mark({ through: head, state: "seen" });
+      const looks = document.visibilityState === "visible";
+      if (looks && live.counts.unseen) await live.mark({ through: head, state: "seen" });
     } catch {
       // What stands there stands; the status line says if the session is over.
       if (!body.querySelector("li")) {
@@ -173,7 +181,8 @@ export class UsherBell extends HTMLElement {
         body.append(button(live.words.say("again"), "", () => void this.#fill(live)));
       }
     } finally {
-      body.removeAttribute("aria-busy");
+      if (this.#meanwhile === meanwhile) this.#meanwhile = null;
+      if (!this.#meanwhile) body.removeAttribute("aria-busy");
     }
   }
 
@@ -209,9 +218,11 @@ export class UsherBell extends HTMLElement {
   /** @param {Notification} frame @param {Page} live */
   #arrived(frame, live) {
     if (!this.open || frame.seq === null) return;
+    this.#meanwhile?.push(() => this.#arrived(frame, live));
+    if (frame.seq <= this.#through) return; // a replay of what stands there
     const body = one("[data-body]", this);
     const list = body.querySelector("ol");
-    if (!list) return void this.#fill(live);
+    if (!list) return this.#meanwhile ? undefined : void this.#fill(live);
     const row = rowInPanel(frame, live);
     row.classList.add("usher-arrived");
     list.prepend(row);
@@ -222,12 +233,14 @@ export class UsherBell extends HTMLElement {
 
   /** @param {PageEvents["changed"]} change @param {Page} live */
   #changed(change, live) {
+    this.#meanwhile?.push(() => this.#changed(change, live));
     for (const row of this.querySelectorAll("li")) {
       if (!isMeant(row, change)) continue;
       if (change.state === "read" || change.state === "unread") paint(row, change.state === "read", live.words);
       if (change.state === "archived") row.remove();
     }
-    if (change.state === "unarchived" && this.open) void this.#fill(live);
+    // What comes in their place, or comes back, is the server's to say.
+    if (change.state.endsWith("archived") && this.open && !this.#meanwhile) void this.#fill(live);
   }
 
   /** As of what was in the panel: who came meanwhile stays unread. @param {Page} live */

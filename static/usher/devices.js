@@ -38,8 +38,10 @@ export class UsherDevices extends HTMLElement {
     event.preventDefault();
     pressed.disabled = true;
     try {
-      if (pressed.value === "others") await live.rest.post(`${live.urls.sessions}end-others/`, {});
-      else await live.rest.delete(`${live.urls.sessions}${pressed.value}/`);
+      if (pressed.value === "others") {
+        await live.ask(); // whose others: somebody else may have signed in since
+        await live.rest.post(`${live.urls.sessions}end-others/`, {});
+      } else await live.rest.delete(`${live.urls.sessions}${pressed.value}/`);
       await this.#load(live);
       this.#say(live.words.say("ended"));
       one("h1", this).focus();

@@ -20,6 +20,8 @@ const TYPING_MS = 250;
 /** Longer than an arrival and a change may cross: see `counts.js`. */
 const LOOKED_MS = 2_500;
 const MINUTE_MS = 60_000;
+/** Rows of a page that is left open; beyond these it is fetched anew. One mark may name twice as many. */
+const MOST = 100;
 
 export class UsherInbox extends HTMLElement {
   /** @type {Page} */
@@ -31,8 +33,13 @@ export class UsherInbox extends HTMLElement {
   #work = Promise.resolve();
   #waits = false;
   #loads = 0;
-  /** New ones that this page of the list does not show. */
-  #newer = 0;
+  /** Where the person is going: nothing that happens meanwhile calls them back. */
+  #going = Promise.resolve();
+  /** What was heard and done since the page that is on its way was asked for: perhaps it was rendered before.
+   * @type {(() => void)[] | null} */
+  #meanwhile = null;
+  /** New ones that this page of the list does not show, by number. @type {Set<number>} */
+  #newer = new Set();
   #day = new Date().getDate();
   /** @type {(() => void)[]} */
   #ends = [];
@@ -63,7 +70,7 @@ export class UsherInbox extends HTMLElement {
     this.addEventListener("click", (event) => this.#clicked(event), { signal });
     this.addEventListener("input", (event) => this.#typed(event), { signal });
     one("[data-again]", this).addEventListener("click", () => void this.refresh(), { signal });
-    addEventListener("popstate", () => void this.#load(location.href), { signal });
+    addEventListener("popstate", () => void this.#goTo(this.#address), { signal });
     document.addEventListener("visibilitychange", () => this.#looking(), { signal });
     this.#regroup();
     this.#count();
@@ -75,6 +82,8 @@ export class UsherInbox extends HTMLElement {
     for (const end of this.#ends) end();
     this.#listening.abort();
     this.#listening = new AbortController();
+    clearTimeout(this.#typing);
+    clearTimeout(this.#looked);
   }
 
   get shows() {
@@ -86,21 +95,38 @@ export class UsherInbox extends HTMLElement {
     return [...this.querySelectorAll("li")].filter((row) => row.dataset.id);
   }
 
+  /** Everything up to this number was there when the list was rendered. */
+  get #head() {
+    return Number(this.querySelector('[data-part="all"] [name=through]')?.getAttribute("value"));
+  }
+
+  get #searches() {
+    return /** @type {HTMLInputElement} */ (one("[type=search]", this)).value !== "";
+  }
+
+  /** That of this page; of one that was led to by a notification, as it was then, wherever that has moved since. */
+  get #address() {
+    const address = new URL(location.href);
+    if (address.searchParams.has("at")) address.search = this.dataset.here ?? "";
+    return address.href;
+  }
+
   // --- What is heard ---
 
   /** @param {Notification} frame */
   #arrived(frame) {
-    if (frame.seq === null || this.shows === "archived") return;
+    const { seq } = frame;
+    this.#meanwhile?.push(() => this.#arrived(frame));
+    if (seq === null || seq <= this.#head || this.shows === "archived") return;
     this.#looking();
-    const searching = one("input[type=search]", this);
-    if (searching instanceof HTMLInputElement && searching.value) {
-      void this.refresh(); // whether it is found is the server's to say
+    // Whether it is found is the server's to say; and where there is more than anybody reads, what is shown.
+    if (this.#searches || (this.dataset.firstPage === "yes" && this.rows.length >= MOST)) {
+      void this.refresh();
       return;
     }
     if (this.dataset.firstPage !== "yes") {
-      this.#newer += 1;
       const link = one("[data-newer]", this);
-      link.textContent = this.#live.words.say("new", { n: this.#newer });
+      link.textContent = this.#live.words.say("new", { n: this.#newer.add(seq).size });
       link.hidden = false;
       return;
     }
@@ -114,6 +140,7 @@ export class UsherInbox extends HTMLElement {
   #apply(change) {
     const { state } = change;
     if (state === "seen") return;
+    this.#meanwhile?.push(() => this.#apply(change));
     const meant = this.rows.filter((row) => isMeant(row, change));
     const painted = state === "read" || state === "unread";
     if (painted) for (const row of meant) paint(row, state === "read", this.#live.words);
@@ -144,6 +171,8 @@ export class UsherInbox extends HTMLElement {
    */
   async act(state, ids) {
     if (!ids.length) return;
+    const loads = this.#loads;
+    const before = this.rows.filter((row) => isMeant(row, { ids })).map((row) => ({ row, read: isRead(row) }));
     const marked = this.#live.mark({ ids, state });
     this.#work = this.#work.then(() => marked).catch(() => {}); // before what `#apply` may ask of the server
     this.#apply({ state: /** @type {any} */ (state), ids });
@@ -152,9 +181,17 @@ export class UsherInbox extends HTMLElement {
       this.#problem("");
     } catch {
       this.undo?.clear();
+      if (loads === this.#loads) this.#putBack(before); // else this is another list, or a newer one
       this.#problem(this.#live.words.say("not_saved"));
       void this.refresh({ quietly: true });
     }
+  }
+
+  /** @param {{ row: HTMLElement, read: boolean }[]} before */
+  #putBack(before) {
+    for (const { row, read } of before) paint(row, read, this.#live.words);
+    const rows = new Set([...this.rows, ...before.map(({ row }) => row)]);
+    this.#group([...rows].sort((one, other) => Number(other.dataset.seq) - Number(one.dataset.seq)));
   }
 
   /** The same, with a way back. @param {string} state @param {HTMLElement[]} rows */
@@ -215,7 +252,7 @@ export class UsherInbox extends HTMLElement {
     if (row || elsewhere || !link.matches(".usher-tabs a, .usher-pages a, .usher-empty a, [data-newer]")) return;
     event.preventDefault();
     const tab = link.closest(".usher-tabs") !== null;
-    void this.#load(link.href, { push: true }).then(() => {
+    void this.#goTo(link.href, { push: true }).then(() => {
       if (tab) one(".usher-tabs [aria-current]", this).focus();
       else this.#toTheTop();
     });
@@ -241,7 +278,7 @@ export class UsherInbox extends HTMLElement {
     const asked = new URL(location.href);
     asked.search = new URLSearchParams(/** @type {any} */ (new FormData(form))).toString();
     if (!asked.searchParams.get("q")) asked.searchParams.delete("q");
-    await this.#load(asked.href, { replace: true });
+    await this.#goTo(asked.href, { replace: true });
     if (asked.searchParams.has("q")) {
       this.#live.announcer.say(this.#live.words.say("found", { n: this.rows.length }), "search");
     }
@@ -254,18 +291,37 @@ export class UsherInbox extends HTMLElement {
     if (!this.#waits) {
       this.#waits = true;
       // After what is being marked: or a row would come back for a moment.
-      this.#work = this.#work.then(() => {
-        this.#waits = false;
-        return this.#load(location.href, { quietly });
-      });
+      this.#work = this.#work
+        .then(() => this.#gone())
+        .then(() => {
+          this.#waits = false;
+          return this.#load(this.#address, { quietly });
+        });
     }
     return this.#work;
+  }
+
+  async #gone() {
+    /** @type {Promise<void> | undefined} */
+    let going;
+    while (going !== this.#going) {
+      going = this.#going;
+      await going;
+    }
+  }
+
+  /** Because the person asks for it. @param {string} address @param {{ push?: boolean, replace?: boolean }} [how] */
+  #goTo(address, how) {
+    this.#going = this.#load(address, how);
+    return this.#going;
   }
 
   /** @param {string} address @param {{ push?: boolean, replace?: boolean, quietly?: boolean }} [how] */
   async #load(address, { push = false, replace = false, quietly = false } = {}) {
     this.#loads += 1;
     const turn = this.#loads;
+    /** @type {(() => void)[]} */
+    const meanwhile = (this.#meanwhile = []);
     const busy = one("[data-rows]", this);
     busy.setAttribute("aria-busy", "true");
     try {
@@ -273,7 +329,9 @@ export class UsherInbox extends HTMLElement {
       if (turn !== this.#loads) return; // somebody asked for something else meanwhile
       if (push) history.pushState(null, "", address);
       if (replace) history.replaceState(null, "", address);
+      this.#meanwhile = null;
       this.#take(one("usher-inbox", fresh));
+      for (const again of meanwhile) again();
       if (!quietly) this.#problem("");
     } catch {
       // A page that cannot be had while the connection is down is no news; what the person asked for is.
@@ -281,7 +339,10 @@ export class UsherInbox extends HTMLElement {
         this.#problem(this.#live.words.say("not_loaded"));
       }
     } finally {
-      if (turn === this.#loads) busy.removeAttribute("aria-busy");
+      if (turn === this.#loads) {
+        this.#meanwhile = null;
+        busy.removeAttribute("aria-busy");
+      }
     }
   }
 
@@ -302,8 +363,11 @@ export class UsherInbox extends HTMLElement {
     if (box !== document.activeElement) box.value = one("[type=search]", fresh).getAttribute("value") ?? "";
     this.dataset.show = fresh.dataset.show;
     this.dataset.firstPage = fresh.dataset.firstPage;
-    this.#newer = 0;
-    one("[data-newer]", this).hidden = true;
+    if (this.dataset.firstPage === "yes") {
+      this.#newer.clear();
+      one("[data-newer]", this).hidden = true;
+      this.#looking();
+    }
     this.#regroup();
     this.selection?.restore(selected);
     const row = focused ? document.getElementById(focused) : null;
@@ -355,7 +419,7 @@ export class UsherInbox extends HTMLElement {
   #looking(ms = LOOKED_MS) {
     clearTimeout(this.#looked);
     this.#looked = setTimeout(() => {
-      const newest = this.dataset.firstPage === "yes" && this.shows !== "archived";
+      const newest = this.dataset.firstPage === "yes" && this.shows !== "archived" && !this.#searches;
       if (!newest || document.visibilityState !== "visible" || !this.#live.counts.unseen) return;
       const through = this.#live.connection.position?.seq ?? 0;
       this.#live.mark({ through, state: "seen" }).catch(() => {}); // it is marked the next time

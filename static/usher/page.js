@@ -170,6 +170,7 @@ export class Page {
 
   /** No more of this kind, or again. @param {string} kind @param {boolean} muted */
   async mute(kind, muted) {
+    await this.ask(); // a kind is anybody's, as a number is
     await this.#asThePerson(this.rest.post(this.urls.preferences, { kind, muted }));
   }
 
