@@ -182,13 +182,12 @@ class Account:
         sent = dict(headers or {})
         if access is not None:
             sent["Authorization"] = f"Bearer {access}"
-        content = None
         if body is not None:
             sent["Content-Type"] = "application/json"
-            content = write_body(body)
         problem: ClientError | None = None
         answer: httpx2.Response | None = None
         try:
+            content = None if body is None else write_body(body)
             answer = await self._http.request(method, path, content=content, headers=sent, params=query)
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             problem = self._no_answer(error)
@@ -197,6 +196,8 @@ class Account:
         return self._read(answer)
 
     def _no_answer(self, error: Exception) -> ClientError:
+        if isinstance(error, UnicodeError):
+            return Misused("This cannot be sent: something in it is no text.")
         never_sent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
         why = str(error) or type(error).__name__ if never_sent else type(error).__name__
         return Unreachable(f"{self.site} cannot be reached: {why}", uncertain=not never_sent)
@@ -241,8 +242,12 @@ def _origin(address: str) -> str:
 
 
 def _checked(site: str) -> str:
-    parts = urlsplit(site)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(site)
+        named = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # no address, or no port
+        parts, named = urlsplit(""), False
+    if not named or parts.query or parts.fragment:
         raise Misused("A site is named by its address: https://site.example")
     if parts.username is not None or parts.password is not None:
         raise Misused("A site's address holds no credentials.")

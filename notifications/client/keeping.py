@@ -16,7 +16,7 @@ class Kept:
     def read(self) -> Position | None:
         """None if there is no file yet. Raises Misused if it holds something else, which is not ours to overwrite."""
         try:
-            text = self._path.read_text()
+            text = self._path.read_text(errors="replace")
         except FileNotFoundError:
             return None
         try:

@@ -285,6 +285,13 @@ async def test_no_credential_is_in_what_is_raised(site, caplog):
     assert not any(secret in caplog.text for secret in (PASSWORD, "access-1", "refresh-1", "usher.ticket"))
 
 
+@pytest.mark.parametrize("what", [{"body": {"title": "\udcff"}}, {"headers": {"Idempotency-Key": "ä"}}], ids=str)
+async def test_what_cannot_be_sent_is_the_callers_doing(site, what):
+    with pytest.raises(Misused, match="cannot be sent"):
+        await account(site).request("POST", "/api/notifications/", **{"body": {}} | what)
+    assert site.paths == ["token/"]
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -294,6 +301,9 @@ async def test_no_credential_is_in_what_is_raised(site, caplog):
         "https://",
         "https://demo:demo@site.example",
         "https://site.example?a=b",
+        "http://[",
+        "http://site.example:abc",
+        "http://site.example:99999",
     ],
 )
 def test_what_is_no_address(address):

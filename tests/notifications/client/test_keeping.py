@@ -24,11 +24,12 @@ def test_the_same_is_not_written_again(tmp_path):
     assert (tmp_path / "position").stat().st_ino == before
 
 
-def test_something_else_is_left_alone(tmp_path):
-    (tmp_path / "notes").write_text("dear diary")
+@pytest.mark.parametrize("text", [b"dear diary", b"\x8f\xff"])
+def test_something_else_is_left_alone(tmp_path, text):
+    (tmp_path / "notes").write_bytes(text)
     with pytest.raises(Misused, match="notes holds no position"):
         Kept(tmp_path / "notes").read()
-    assert (tmp_path / "notes").read_text() == "dear diary"
+    assert (tmp_path / "notes").read_bytes() == text
 
 
 def test_the_old_one_stands_until_the_new_one_does(tmp_path, monkeypatch):
