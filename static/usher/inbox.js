@@ -70,7 +70,7 @@ export class UsherInbox extends HTMLElement {
     this.addEventListener("click", (event) => this.#clicked(event), { signal });
     this.addEventListener("input", (event) => this.#typed(event), { signal });
     one("[data-again]", this).addEventListener("click", () => void this.refresh(), { signal });
-    addEventListener("popstate", () => void this.#goTo(this.#address), { signal });
+    addEventListener("popstate", () => void this.#goTo(location.href), { signal });
     document.addEventListener("visibilitychange", () => this.#looking(), { signal });
     this.#regroup();
     this.#count();
@@ -363,6 +363,7 @@ export class UsherInbox extends HTMLElement {
     if (box !== document.activeElement) box.value = one("[type=search]", fresh).getAttribute("value") ?? "";
     this.dataset.show = fresh.dataset.show;
     this.dataset.firstPage = fresh.dataset.firstPage;
+    this.dataset.here = fresh.dataset.here;
     if (this.dataset.firstPage === "yes") {
       this.#newer.clear();
       one("[data-newer]", this).hidden = true;
