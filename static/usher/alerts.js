@@ -37,7 +37,7 @@ export class Alerts {
   constructor(live) {
     this.#live = live;
     live.on("arrived", (frame) => {
-      if (!frame.replayed && this.state === Alerts.ON) void this.#arrived(frame);
+      if (!frame.replayed && this.state === Alerts.ON) this.#arrived(frame).catch(() => {}); // locks can be forbidden
     });
   }
 
@@ -63,7 +63,7 @@ export class Alerts {
 
   /** @param {Frame} frame */
   async #arrived(frame) {
-    const now = Date.now();
+    const now = performance.now(); // hands of clocks are moved
     this.#lately = [...this.#lately.filter((moment) => now - moment < FLOOD_MS), now];
     const many = this.#lately.length;
     const hidden = document.visibilityState === "hidden";
@@ -82,7 +82,7 @@ export class Alerts {
       this.#show(words.say("new", { n: many }), { tag: `${this.#key}/many` }, urls.inbox);
       return;
     }
-    this.#show(frame.title, { body: frame.body, tag: frame.id }, frame.url || this.#live.addressOf(frame.id));
+    this.#show(frame.title, { body: frame.body, tag: frame.id }, this.#live.addressOf(frame));
   }
 
   /** @param {string} title @param {NotificationOptions} options @param {string} [url] */

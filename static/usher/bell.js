@@ -271,7 +271,7 @@ export class UsherBell extends HTMLElement {
  * @param {Page} live
  */
 function rowInPanel(item, live) {
-  const row = rowOf({ ...item, url: item.url || live.addressOf(item.id) }, live.words);
+  const row = rowOf({ ...item, url: live.addressOf(item) }, live.words);
   one(".usher-pick", row).remove();
   one(".usher-acts", row).hidden = true;
   row.removeAttribute("tabindex");

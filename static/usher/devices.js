@@ -39,7 +39,7 @@ export class UsherDevices extends HTMLElement {
     pressed.disabled = true;
     try {
       if (pressed.value === "others") {
-        await live.ask(); // whose others: somebody else may have signed in since
+        await live.makeSure();
         await live.rest.post(`${live.urls.sessions}end-others/`, {});
       } else await live.rest.delete(`${live.urls.sessions}${pressed.value}/`);
       await this.#load(live);

@@ -63,8 +63,9 @@ export class Keys {
 
   /** @param {KeyboardEvent} event */
   #pressed(event) {
-    const target = event.target instanceof HTMLElement ? event.target : null;
-    const elsewhere = target?.closest("dialog, [role=dialog], usher-toasts");
+    const [inner] = event.composedPath(); // within another element of the site, too
+    const target = inner instanceof HTMLElement ? inner : null;
+    const elsewhere = event.target instanceof Element && event.target.closest("dialog, [role=dialog], usher-toasts");
     if (isTyping(event, /** @type {any} */ (target)) || elsewhere || this.#dialog.open || this.#off) {
       if (event.key === "Escape" && target?.matches("[type=search]")) target.blur();
       return;

@@ -134,8 +134,14 @@ export class Page {
 
   // --- What elements ask for ---
 
-  /** Where one notification stands in the inbox, however old it is. @param {string} id */
-  addressOf(id) {
+  /**
+   * Where a notification leads: to what it is about, else to itself in the inbox, however old it is. What was pushed
+   * without a number stands in no list.
+   *
+   * @param {{ id: string, seq: number | null, url: string }} item
+   */
+  addressOf({ id, seq, url }) {
+    if (url || seq === null) return url || this.urls.inbox;
     const address = new URL(this.urls.inbox, location.href);
     address.searchParams.set("at", id);
     address.hash = `usher-${id}`;
@@ -170,7 +176,7 @@ export class Page {
 
   /** No more of this kind, or again. @param {string} kind @param {boolean} muted */
   async mute(kind, muted) {
-    await this.ask(); // a kind is anybody's, as a number is
+    await this.makeSure(); // a kind is anybody's, as a number is
     await this.#asThePerson(this.rest.post(this.urls.preferences, { kind, muted }));
   }
 
@@ -180,6 +186,11 @@ export class Page {
     if (answer.epoch !== this.#epoch) this.#strange(); // or numbers that were started anew
     this.told(answer);
     return answer;
+  }
+
+  /** Whose the cookie is: a connection ends with its session, without one somebody else may have signed in. */
+  async makeSure() {
+    if (this.connection.state !== "connected") await this.ask();
   }
 
   /** Ask for the counts alone. */
@@ -234,7 +245,8 @@ export class Page {
   }
 
   #reload(address = location.href) {
-    if (Date.now() - Number(ofTheTab.recall("usher/reloaded")) < RELOAD_MS) return false;
+    // However the hands of the clock were moved since.
+    if (Math.abs(Date.now() - Number(ofTheTab.recall("usher/reloaded"))) < RELOAD_MS) return false;
     ofTheTab.keep("usher/reloaded", String(Date.now()));
     history.replaceState(null, "", address);
     location.reload();

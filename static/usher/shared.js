@@ -129,29 +129,27 @@ export class SharedConnection {
   // --- The worker ---
 
   #join() {
-    if (!this.#shared) {
-      this.#alone();
-      return;
-    }
-    const worker = this.#worker();
+    const worker = this.#shared ? this.#worker() : null;
     if (!worker) {
       this.#alone();
       return;
     }
-    worker.addEventListener("error", () => {
+    const failed = () => {
       if (this.#port === worker.port) this.#alone(); // else this page has left it, and may be with another
-    });
+    };
+    worker.addEventListener("error", failed);
     this.#port = worker.port;
     this.#port.onmessage = ({ data }) => this.#hears(data);
     const lock = `usher/${crypto.randomUUID()}`;
-    void navigator.locks.request(lock, () => {
+    const asked = navigator.locks.request(lock, () => {
       const held = new Promise((/** @type {(value?: any) => void} */ release) => (this.#release = release));
       this.#say({ type: "hello", position: this.#position, online: this.#online, ...{ lock } });
       return held;
     });
+    asked.catch(failed);
   }
 
-  /** Null where the site's files come from another origin, which may not have a worker here. */
+  /** Null where it is forbidden: by a browser that is to store nothing, a policy, or since files are another origin's. */
   #worker() {
     try {
       return new SharedWorker(new URL("worker.js", import.meta.url), {

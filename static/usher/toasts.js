@@ -105,7 +105,7 @@ export class UsherToasts extends HTMLElement {
 
 /** @param {Notification} frame @param {Page} live */
 function toastOf(frame, live) {
-  const title = linkTo(frame.url || live.addressOf(frame.id), frame.title);
+  const title = linkTo(live.addressOf(frame), frame.title);
   const read = () => live.mark({ ids: [frame.id], state: "read" }).catch(() => {}); // it stays unread, which is no harm
   if (frame.url && frame.seq !== null) title.addEventListener("click", () => void read());
   const toast = toastWith(title, frame.body, live, () => {});

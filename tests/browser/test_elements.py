@@ -169,6 +169,15 @@ async def test_the_inbox_by_keyboard(site, profile):
         await expect(page.get_by_text("Nothing was found")).to_be_visible()
         await page.get_by_role("link", name="Clear the search").click()
         await expect(titles(page)).to_have_text(["third", "second", "first"])
+        await page.evaluate(
+            "document.body.append(document.createElement('x-field'));"
+            "document.querySelector('x-field').attachShadow({mode: 'open'}).append(document.createElement('input'))"
+        )
+        await page.locator("x-field input").focus()
+        await page.keyboard.type("j/?")
+        await expect(page.locator("x-field input")).to_have_value("j/?")
+        await expect(page.get_by_role("dialog")).to_be_hidden()
+        await page.locator("h1").focus()
         await press("?")
         await page.get_by_label("Use these shortcuts").uncheck()
         await page.get_by_role("button", name="Close").click()
@@ -371,6 +380,25 @@ async def test_without_a_worker_to_share_each_tab_has_its_own_socket(site, profi
         await one.get_by_role("button", name="Archive").click()
         await expect(titles(other)).to_have_count(0)
         assert site.server.log_since(before).count("open connection=") == 2
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        "globalThis.SharedWorker = class { constructor() { throw new DOMException('denied', 'SecurityError') } }",
+        "navigator.locks.request = async () => { throw new DOMException('denied', 'SecurityError') }",
+    ],
+    ids=["workers", "locks"],
+)
+async def test_where_nothing_may_be_shared_or_stored_each_tab_has_its_own_socket(site, profile, forbidden):
+    person = site.newcomer()
+    storage = "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(globalThis, name, "
+    storage += "{ get: () => { throw new DOMException('denied', 'SecurityError') } })"
+    async with profile(site.server.http) as browser:
+        await browser.context.add_init_script(f"{forbidden}; {storage}")
+        page = await opened(browser, site, person)
+        await tell(site, person.username, title="to whoever stores nothing")
+        await expect(titles(page)).to_have_text(["to whoever stores nothing"])
 
 
 async def test_without_a_socket_the_inbox_marks_over_rest(site, profile):

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { isTyping } from "../../static/usher/keys.js";
+import { Page } from "../../static/usher/page.js";
 import { titleWith } from "../../static/usher/tab.js";
 import { ago, dayName, daysBetween } from "../../static/usher/times.js";
 import { Words } from "../../static/usher/words.js";
@@ -74,6 +75,21 @@ describe("kinds", () => {
   test("can be muted, but for those that everybody is told of, and none", () => {
     assert.deepEqual(["ci.build", "account", ""].map((kind) => words.mayMute(kind)), [true, false, false]);
   });
+});
+
+test("a notification leads to what it is about, else to itself, and what is in no list to the list", () => {
+  globalThis.location ??= { href: "https://site.example/devices/" };
+  const counted = { epoch: "e1", head: 0, state_version: 0, unread: 0, unseen: 0 };
+  const page = new Page({ user: "1", language: "en", words: {}, csrf: {}, urls: { inbox: "/inbox/" }, ...counted });
+  assert.deepEqual(
+    [
+      { id: "a", seq: 1, url: "/x/" },
+      { id: "b", seq: 1, url: "" },
+      { id: "c", seq: null, url: "" },
+      { id: "d", seq: null, url: "/y/" },
+    ].map((item) => page.addressOf(item)),
+    ["/x/", "/inbox/?at=b#usher-b", "/inbox/", "/y/"],
+  );
 });
 
 describe("the title", () => {
