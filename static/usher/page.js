@@ -219,6 +219,7 @@ export class Page {
     const block = blockOf(fresh);
     if (block?.user !== this.user) this.#strange();
     else this.told(block);
+    if (block) this.rest.csrf = block.csrf;
     if (block && block.language !== this.language && this.#reload(address)) {
       return new Promise(() => {}); // chosen in another tab: nothing of it comes into this page
     }
@@ -227,6 +228,7 @@ export class Page {
 
   /** After a new sign-in, or because the person asks for it. */
   async goOn() {
+    await this.rendered(location.href).catch(() => {}); // this page's token has ended with its session
     this.connection.renew();
     if (this.connection.state !== "connected") return;
     await this.ask();

@@ -12,11 +12,9 @@ import { UnauthorizedError } from "./client.js";
 const ANSWER_MS = 10_000;
 
 export class Rest {
-  #csrf;
-
-  /** @param {Block["csrf"]} csrf */
+  /** @param {Block["csrf"]} csrf as of the newest page: its token ends with the sign-in that it was rendered for */
   constructor(csrf) {
-    this.#csrf = csrf;
+    this.csrf = csrf;
   }
 
   /** @param {string} url @param {{ [name: string]: string | number | boolean }} [query] @returns {Promise<any>} */
@@ -39,7 +37,7 @@ export class Rest {
 
   /** @param {string} method @param {string} url @param {string} [body] */
   async #change(method, url, body) {
-    const { cookie: name, header, token } = this.#csrf;
+    const { cookie: name, header, token } = this.csrf;
     const headers = { "Content-Type": "application/json", [header]: cookie(name) || token };
     // Of a mark that is made by following a link, the page does not live to hear the answer.
     const options = { method, headers, keepalive: true, signal: AbortSignal.timeout(ANSWER_MS) };

@@ -401,6 +401,24 @@ async def test_where_nothing_may_be_shared_or_stored_each_tab_has_its_own_socket
         await expect(titles(page)).to_have_text(["to whoever stores nothing"])
 
 
+async def test_it_goes_on_after_a_sign_in_where_scripts_cannot_read_the_csrf_cookie(site, profile):
+    person = site.newcomer()
+    password = site.stack.password_of(person.username)
+    await tell(site, person.username, title="first")
+    async with profile(site.server.http) as browser:
+        browser.expected = LOST
+        await browser.context.add_init_script(
+            "delete globalThis.SharedWorker; Object.defineProperty(document, 'cookie', { get: () => '' })"
+        )
+        page = await opened(browser, site, person)
+        await person.post("/api/sessions/end-others/", {})
+        await expect(page.locator("[data-notice]")).to_contain_text("Your session has ended")
+        await browser.sign_in(person.username, password, "/preferences/")
+        await page.get_by_role("button", name="Go on").click()
+        await live(page)
+        await expect(page.locator("[data-notice]")).to_be_hidden()
+
+
 async def test_without_a_socket_the_inbox_marks_over_rest(site, profile):
     person = site.newcomer()
     for title in ("first", "second"):
