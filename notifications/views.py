@@ -99,12 +99,13 @@ def devices(request: HttpRequest) -> HttpResponse:
 @login_required
 def end_device(request: HttpRequest) -> HttpResponse:
     """Sign out one device (`session`), or all but this one (`session=others`). This one goes by signing out."""
-    which = request.POST.get("session", "")
+    which, current = request.POST.get("session", ""), _current(request)
     if which == "others":
-        end_other_sessions(request.user.pk, _current(request))
-    elif pages.identity(which) != _current(request):
-        end_own_session(request.user.pk, pages.identity(which))
-    return HttpResponseRedirect(f"{reverse('usher:devices')}?ended")
+        ended = bool(end_other_sessions(request.user.pk, current))
+    else:
+        session = pages.identity(which)
+        ended = session != current and end_own_session(request.user.pk, session)
+    return HttpResponseRedirect(reverse("usher:devices") + ("?ended" if ended else ""))
 
 
 def _current(request: HttpRequest) -> UUID | None:

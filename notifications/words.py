@@ -95,4 +95,5 @@ def _of_the_inbox() -> dict[str, Any]:
         "not_saved": _("That could not be saved. Nothing has changed."),
         "not_loaded": _("This could not be loaded."),
         "found": _forms("{n} notification found", "{n} notifications found"),
+        "found_more": _forms("{n} notification found, and more", "{n} notifications found, and more"),
     }

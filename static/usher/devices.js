@@ -16,6 +16,7 @@ const LOOK_MS = 10_000;
 export class UsherDevices extends HTMLElement {
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #looks;
+  #loads = 0;
 
   connectedCallback() {
     const live = page();
@@ -53,8 +54,11 @@ export class UsherDevices extends HTMLElement {
 
   /** What the server renders now. @param {Page} live */
   async #load(live) {
+    this.#loads += 1;
+    const turn = this.#loads;
     try {
       const fresh = await live.rendered(location.pathname);
+      if (turn !== this.#loads) return; // a later one was quicker, and knows more
       const focused = document.activeElement?.closest("li")?.getAttribute("data-id");
       for (const part of ["others", "devices"]) {
         const [old, now] = [one(`[data-part="${part}"]`, this), one(`[data-part="${part}"]`, fresh)];

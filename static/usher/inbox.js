@@ -84,6 +84,7 @@ export class UsherInbox extends HTMLElement {
     this.#listening = new AbortController();
     clearTimeout(this.#typing);
     clearTimeout(this.#looked);
+    this.#looked = undefined;
   }
 
   get shows() {
@@ -280,7 +281,8 @@ export class UsherInbox extends HTMLElement {
     if (!asked.searchParams.get("q")) asked.searchParams.delete("q");
     await this.#goTo(asked.href, { replace: true });
     if (asked.searchParams.has("q")) {
-      this.#live.announcer.say(this.#live.words.say("found", { n: this.rows.length }), "search");
+      const found = this.querySelector("[rel=next]") ? "found_more" : "found";
+      this.#live.announcer.say(this.#live.words.say(found, { n: this.rows.length }), "search");
     }
   }
 
@@ -418,8 +420,9 @@ export class UsherInbox extends HTMLElement {
 
   /** Whoever looks at the newest has seen them: after a moment, and not behind another tab. @param {number} [ms] */
   #looking(ms = LOOKED_MS) {
-    clearTimeout(this.#looked);
+    if (this.#looked !== undefined) return; // what comes all the time does not put it off for ever
     this.#looked = setTimeout(() => {
+      this.#looked = undefined;
       const newest = this.dataset.firstPage === "yes" && this.shows !== "archived" && !this.#searches;
       if (!newest || document.visibilityState !== "visible" || !this.#live.counts.unseen) return;
       const through = this.#live.connection.position?.seq ?? 0;

@@ -50,6 +50,8 @@ export class Page {
   #now = { state: "idle" };
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #doubt;
+  /** What is being marked over REST. @type {Promise<unknown>} */
+  #marking = Promise.resolve();
   #epoch;
 
   /** @param {Block} block */
@@ -162,7 +164,10 @@ export class Page {
         // Perhaps it was carried out, perhaps not: marking twice is marking once.
       }
     }
-    await this.#markByRest(marking);
+    // One after the other: a mark and its undo, both of which the socket left without an answer, keep their order.
+    const marked = this.#marking.then(() => this.#markByRest(marking));
+    this.#marking = marked.catch(() => {});
+    await marked;
   }
 
   /** @param {Marking} marking */
@@ -201,6 +206,7 @@ export class Page {
   /** The server's counts, however they were come by. @param {Counted} counted */
   told(counted) {
     clearTimeout(this.#doubt);
+    this.#doubt = undefined;
     this.counts.told(counted);
     this.#counted();
   }
@@ -287,10 +293,11 @@ export class Page {
   #counted(doubtful = false) {
     this.#listeners.tell("counts", this.counts.now);
     ofTheTab.keep(this.#key, JSON.stringify({ ...this.counts.now, epoch: this.#epoch }));
-    if (!doubtful) return;
-    clearTimeout(this.#doubt);
-    // Should it fail, the next doubt asks again.
-    this.#doubt = setTimeout(() => void this.ask().catch(() => {}), DOUBT_MS * (1 + Math.random()));
+    if (!doubtful || this.#doubt !== undefined) return; // one that goes on does not put off the question for ever
+    this.#doubt = setTimeout(() => {
+      this.#doubt = undefined;
+      void this.ask().catch(() => {}); // then the next doubt asks again
+    }, DOUBT_MS * (1 + Math.random()));
   }
 
   /** @template T @param {Promise<T>} answer */
@@ -336,7 +343,7 @@ export function page() {
     const block = blockOf(document);
     present = block ? new Page(block) : null;
     present?.start();
-    if (block && present) countInTab(present, block.tab);
+    if (block && present) countInTab(present, block.tab, block.unread);
   }
   return present;
 }

@@ -72,6 +72,8 @@ export class Switchboard {
   #recent = [];
   /** @type {Position | null} */
   #from = null;
+  /** Epochs whose numbers mean nothing any more. @type {Set<string>} */
+  #past = new Set();
 
   /** @type {Map<number, { resolve: (ticket: any) => void, reject: (error: Error) => void }>} */
   #asked = new Map();
@@ -180,6 +182,10 @@ export class Switchboard {
     const now = this.#client?.position;
     if (!page || !now || !page.position) return;
     const { epoch, seq } = page.position;
+    if (epoch !== now.epoch && !this.#past.has(epoch)) {
+      page.position = null; // it may know of a new one before the connection is told, which is then told to all
+      return;
+    }
     if (epoch !== now.epoch || !this.#from || seq < this.#from.seq) {
       page.position = now;
       if (epoch !== now.epoch || seq < now.seq) this.#tell(port, "gap", { ...now, head: now.seq });
@@ -226,6 +232,7 @@ export class Switchboard {
     }
     if (name === "gap") {
       this.#recent = [];
+      if (this.#from && this.#from.epoch !== detail.epoch) this.#past.add(this.#from.epoch);
       this.#from = { epoch: detail.epoch, seq: detail.head };
       for (const page of this.#pages.values()) page.position = this.#from;
     }

@@ -7,24 +7,30 @@
 
 /** @import { Page } from "./page.js" */
 
-const COUNT = /^\(\d+\+?\) /;
 /** Icons go so far, the last one for all above. */
 const MOST = 100;
 
-/** @param {Page} live @param {{ title: boolean, icon: string }} wanted `icon`: an address with `{n}` in it, or nothing */
-export function countInTab(live, { title, icon }) {
+/**
+ * @param {Page} live
+ * @param {{ title: boolean, icon: string }} wanted `icon`: an address with `{n}` in it, or nothing
+ * @param {number} rendered The number that the server may have put into the title.
+ */
+export function countInTab(live, { title, icon }, rendered) {
+  let shown = rendered;
   const show = () => {
     const n = live.counts.unread;
-    if (title) document.title = titleWith(document.title, n);
+    if (title) document.title = titleWith(document.title, n, shown);
+    shown = n;
     if (icon) showIcon(icon.replace("{n}", String(Math.min(n, MOST))));
   };
   live.on("counts", show);
   show();
 }
 
-/** @param {string} title @param {number} n */
-export function titleWith(title, n) {
-  const bare = title.replace(COUNT, "");
+/** @param {string} title @param {number} n @param {number} shown The number in front of it, if there is one. */
+export function titleWith(title, n, shown) {
+  const front = `(${shown}) `;
+  const bare = title.startsWith(front) ? title.slice(front.length) : title;
   return n ? `(${n}) ${bare}` : bare;
 }
 

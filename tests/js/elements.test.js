@@ -94,10 +94,10 @@ test("a notification leads to what it is about, else to itself, and what is in n
 
 describe("the title", () => {
   test("has the number in front, and is what it was without one", () => {
-    assert.equal(titleWith("Inbox · Usher", 3), "(3) Inbox · Usher");
-    assert.equal(titleWith("(3) Inbox · Usher", 12), "(12) Inbox · Usher");
-    assert.equal(titleWith("(3) Inbox · Usher", 0), "Inbox · Usher");
-    assert.equal(titleWith("(draft) Inbox", 1), "(1) (draft) Inbox");
+    assert.equal(titleWith("Inbox · Usher", 3, 3), "(3) Inbox · Usher");
+    assert.equal(titleWith("(3) Inbox · Usher", 12, 3), "(12) Inbox · Usher");
+    assert.equal(titleWith("(3) Inbox · Usher", 0, 3), "Inbox · Usher");
+    assert.equal(titleWith("(2024) A year", 1, 0), "(1) (2024) A year", "what others have put there stays");
   });
 });
 

@@ -247,7 +247,7 @@ def test_devices_are_the_persons_own(client, people):
     assert client.get("/devices/").headers["Location"].startswith("/accounts/login/")
     client.force_login(ann)
     client.post("/devices/end/", {"session": session_of(bens)})
-    client.post("/devices/end/", {"session": session_of(client)})
+    assert client.post("/devices/end/", {"session": session_of(client)}).headers["Location"] == "/devices/"
     assert bens.get("/").status_code == client.get("/").status_code == 200
     assert client.post("/devices/end/", {"session": "x"}).status_code == 400
     assert client.get("/devices/end/").status_code == 405
