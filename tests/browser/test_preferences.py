@@ -111,11 +111,16 @@ async def test_the_desktop_alerts_once_and_only_whoever_looks_elsewhere(site, pr
         await one.wait_for_function("alerts.length || document.querySelector('[data-badge]').textContent === '3'")
         await other.wait_for_timeout(1_000)  # the other would have alerted by now
         assert await alerts() == ["unseen"]
-        for number in range(4):
+        told: list[str] = []
+        for number in range(20):  # so many that on any machine four of them come within ten seconds
             await tell(site, person.username, title=f"number {number}")
-        await expect(badge(one)).to_have_text("7")
+            told += await alerts()
+            if told and told[-1].endswith("new notifications"):
+                break
+        assert told[-1].endswith("new notifications")
         await other.wait_for_timeout(1_000)
-        assert (await alerts())[-1].endswith("new notifications")
+        await alerts()
+        unread = len((await person.get("/api/notifications/?limit=50")).json()["results"])
 
         shown = one if await one.evaluate("'last' in globalThis && last.onclick !== null") else other
         async with browser.context.expect_page() as led:
@@ -123,7 +128,7 @@ async def test_the_desktop_alerts_once_and_only_whoever_looks_elsewhere(site, pr
         await expect(await led.value).to_have_url(site.server.http + "/")
         await switch.click()
         await tell(site, person.username, title="after it was switched off")
-        await expect(one).to_have_title("(8) Preferences · Usher")
+        await expect(one).to_have_title(f"({unread + 1}) Preferences · Usher")
         await other.wait_for_timeout(1_000)
         assert await alerts() == []
 

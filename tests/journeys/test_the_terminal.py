@@ -64,7 +64,8 @@ class Tail:
     @contextlib.asynccontextmanager
     async def of(cls, person: Person, *options: str) -> AsyncIterator["Tail"]:
         process = await asyncio.create_subprocess_exec(
-            *[*COMMAND, "tail", "--json", *options],
+            # Whoever runs the tests in the background has them, and all they start, ignore an interrupt.
+            *["env", "--default-signal=INT", *COMMAND, "tail", "--json", *options],
             cwd=ROOT,
             env=environment(person),
             stdin=asyncio.subprocess.DEVNULL,
