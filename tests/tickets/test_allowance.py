@@ -59,6 +59,13 @@ def test_a_clock_that_lags_behind_gives_nothing_away(now):
     assert tries(100, now=now - timedelta(seconds=5)) == 0
 
 
+def test_nobody_is_asked_to_wait_longer_than_one_takes_because_clocks_differ(now):
+    tries(30, now=now)
+    with pytest.raises(RateLimited) as refused:
+        spend("k", per_minute=60, burst=30, now=now - timedelta(seconds=0.03))
+    assert refused.value.retry_after == 1
+
+
 def test_one_statement_once_the_row_is_there(now, django_assert_num_queries):
     spend("k", per_minute=60, burst=30, now=now)
     with django_assert_num_queries(1):
