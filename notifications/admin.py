@@ -11,13 +11,17 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from tickets.api import AuditAct, audit
-from tickets.staff import StaffAdmin
+from tickets.api import AuditAct, audit, audit_many
+from tickets.staff import Said, StaffAdmin
 
+from . import api
+from .forms import MessageForm, content_of
 from .live import kicking
 from .models import Connection, Notification, Stream
 
 DISCONNECTED = AuditAct("connection_disconnected", "authz_admin", about=("by", "connection"))
+ASKED = AuditAct("connection_asked", "authz_admin", about=("by", "connection"))
+TOLD = AuditAct("told_by_staff", "authz_admin", about=("by", "user"))
 
 
 @admin.register(Stream)
@@ -57,7 +61,7 @@ class ConnectionAdmin(StaffAdmin):
     ordering = ("-opened_at",)
     since = "opened_at"
     ids = ("pk", "session_id")
-    actions = ("disconnect",)
+    actions = ("disconnect", "ask", "tell")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:
         """Only what is believed to be live."""
@@ -76,10 +80,10 @@ class ConnectionAdmin(StaffAdmin):
 
     @admin.action(description="Disconnect selected connections", permissions=["disconnect"])
     def disconnect(self, request: HttpRequest, queryset: QuerySet[Connection]) -> HttpResponse | None:
-        def act(names: list[str], now: datetime) -> int:
+        def act(names: list[str], now: datetime, said: Said) -> int:
             kicked = kicking.disconnect(names, now=now)
             for name, user_id in kicked:
-                audit(DISCONNECTED, connection=name, user=user_id, by=request.user.pk)
+                audit(DISCONNECTED, connection=name, user=user_id, by=request.user.pk, why=said["why"] or None)
             return len(kicked)
 
         return self.act_on(
@@ -92,6 +96,54 @@ class ConnectionAdmin(StaffAdmin):
             warning="Their login sessions live on, but these clients stay away until a person acts. "
             "To keep somebody out, end their login sessions.",
         )
+
+    @admin.action(description="Have selected connections re-authenticate", permissions=["ask"])
+    def ask(self, request: HttpRequest, queryset: QuerySet[Connection]) -> HttpResponse | None:
+        def act(names: list[str], now: datetime, said: Said) -> int:
+            asked = kicking.ask(names, now=now)
+            for name, user_id in asked:
+                audit(ASKED, connection=name, user=user_id, by=request.user.pk, why=said["why"] or None)
+            return len(asked)
+
+        return self.act_on(
+            request,
+            queryset.filter(kicked_at=None),
+            act,
+            action="ask",
+            verb="Have re-authenticate",
+            done="Connections asked to re-authenticate",
+            warning="Nothing private reaches them until their clients have shown a new ticket, which clients of people "
+            "who are still signed in do by themselves; then all they missed follows.",
+        )
+
+    @admin.action(description="Send a message to the people of selected connections", permissions=["tell"])
+    def tell(self, request: HttpRequest, queryset: QuerySet[Connection]) -> HttpResponse | None:
+        told: set[Any] = set()  # who has several connections is told once
+
+        def act(names: list[str], now: datetime, said: Said) -> int:
+            people = set(Connection.objects.filter(pk__in=names).values_list("user_id", flat=True)) - told
+            told.update(people)
+            published = api.publish_many(people, content_of(said), now=now)
+            by = {"by": request.user.pk, "why": said["why"] or None}
+            audit_many(TOLD, [{"user": each.user_id, "notification": each.id, **by} for each in published])
+            return len(published)
+
+        return self.act_on(
+            request,
+            queryset.filter(kicked_at=None),
+            act,
+            action="tell",
+            verb="Send a message to",
+            done="People told",
+            warning="It is a notification like any other: it stays in their inboxes.",
+            form=MessageForm,
+        )
+
+    def has_ask_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("notifications.ask_connection")
+
+    def has_tell_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("notifications.add_notification")
 
     def has_disconnect_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("notifications.disconnect_connection")

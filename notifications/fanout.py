@@ -20,7 +20,7 @@ from asgiref.sync import async_to_sync
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from .redis_layer import RedisLayer, is_ours
-from .wire.doorbell import HUBS, Announced, AnnouncedToMany, Changed, Ended, Kicked, Told, group_of, pack
+from .wire.doorbell import HUBS, Announced, AnnouncedToMany, Asked, Changed, Ended, Kicked, Told, group_of, pack
 from .wire.streams import Announcement, Change
 
 logger = logging.getLogger("notifications.fanout")
@@ -111,6 +111,11 @@ def announce_end(stream: str, fence: int) -> None:
 def kick(stream: str, names: list[str], *, code: Literal[4500, 4504] = 4500) -> None:
     """These connections of the stream's person are to close with `code`."""
     _tell(group_of(stream), Kicked(ORIGIN, stream, names, code))
+
+
+def ask(stream: str, names: list[str], *, at: str) -> None:
+    """These connections of the stream's person are to prove anew who they are, as was asked at that moment."""
+    _tell(group_of(stream), Asked(ORIGIN, stream, names, at))
 
 
 def _tell(group: str, message: Told) -> None:

@@ -117,6 +117,7 @@ class Connection(models.Model):
     opened_at = models.DateTimeField()
     # Without an index: it is written again and again, and the table is never large.
     leased_until = models.DateTimeField(help_text="Not live any more if nobody has renewed it by then.")
+    asked_at = models.DateTimeField("asked to re-authenticate at", null=True, blank=True)
     kicked_at = models.DateTimeField("disconnected at", null=True, blank=True)
     kicked_code = models.PositiveSmallIntegerField(
         "disconnected for",
@@ -130,7 +131,10 @@ class Connection(models.Model):
 
     class Meta:
         default_permissions = ("view",)
-        permissions: ClassVar = [("disconnect_connection", "Can disconnect connections")]
+        permissions: ClassVar = [
+            ("disconnect_connection", "Can disconnect connections"),
+            ("ask_connection", "Can have connections re-authenticate"),
+        ]
 
     def __str__(self) -> str:
         return self.name

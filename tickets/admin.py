@@ -108,7 +108,7 @@ class TicketAdmin(StaffAdmin):
         return self.act_on(
             request,
             queryset.filter(unspent(timezone.now())),
-            lambda keys, now: revoke_many(keys, by=request.user.pk, now=now),
+            lambda keys, now, _said: revoke_many(keys, by=request.user.pk, now=now),
             action="revoke_tickets",
             verb="Revoke",
             done="Tickets revoked",
@@ -149,7 +149,9 @@ class LoginSessionAdmin(StaffAdmin):
         return self.act_on(
             request,
             queryset.filter(standing(timezone.now())),
-            lambda keys, now: end_sessions(keys, reason=EndReason.DISCONNECTED_BY_STAFF, by=request.user.pk, now=now),
+            lambda keys, now, _said: end_sessions(
+                keys, reason=EndReason.DISCONNECTED_BY_STAFF, by=request.user.pk, now=now
+            ),
             action="end_sessions",
             verb="End",
             done="Login sessions ended",

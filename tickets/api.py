@@ -28,6 +28,7 @@ from tickets.admission import (
 from tickets.audit import ORIGIN_REFUSED
 from tickets.audit import Act as AuditAct
 from tickets.audit import record as audit
+from tickets.audit import record_many as audit_many
 from tickets.concurrency import PATIENT_SECONDS, PROMPT_SECONDS, Concurrency
 from tickets.conf import conf, once
 from tickets.grants import (
@@ -98,6 +99,7 @@ __all__ = [
     "arevoke",
     "asettle_sessions",
     "audit",
+    "audit_many",
     "check_sessions",
     "end_all",
     "end_other_sessions",

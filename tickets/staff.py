@@ -4,11 +4,12 @@ says first how many and which.
 An act is an admin action with a permission of its own. Asked for by GET it is answered 405, without the permission 403.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.contrib.auth import get_user_model
@@ -25,6 +26,16 @@ BATCH = 500
 
 EXAMPLES = 10
 """Rows that are shown before many are acted on."""
+
+
+class Why(forms.Form):
+    """What staff is asked before an act on many; forms of other acts add to it."""
+
+    why = forms.CharField(label="Reason", required=False, max_length=200, help_text="For the audit log.")
+
+
+Said = Mapping[str, Any]
+"""What was filled in."""
 
 
 class StaffAdmin(admin.ModelAdmin):
@@ -113,30 +124,42 @@ class StaffAdmin(admin.ModelAdmin):
         self,
         request: HttpRequest,
         rows: QuerySet[Any],
-        act: Callable[[list[Any], datetime], int],
+        act: Callable[[list[Any], datetime, Said], int],
         *,
         action: str,
         verb: str,
         done: str,
         warning: str = "",
+        form: type[Why] = Why,
     ) -> HttpResponse | None:
         """Ask, on a page of its own, whether to `verb` these rows; when that is answered, `act` on their keys.
 
-        `act` is given some hundreds of keys at a time and the time, and returns how many of them it changed. Rows that
-        came to be after the question are left alone.
+        `act` is given some hundreds of keys at a time, the time and what was filled in on that page, and returns how
+        many of them it changed. Rows that came to be after the question are left alone.
         """
         now = timezone.now()
         asked = request.POST.get("confirmed")
-        if asked is None:
-            return self._ask(request, rows, now, action=action, verb=verb, warning=warning)
+        filled = form(request.POST if asked is not None else None)
+        if asked is None or not filled.is_valid():
+            since = now if asked is None else _moment(asked)
+            return self._ask(request, rows, since, filled, action=action, verb=verb, warning=warning)
         rows = rows.filter(**{f"{self.since}__lte": _moment(asked)})
-        changed = sum(act(keys, now) for keys in batches(rows))
-        audit.record(audit.STAFF_ACTED, action=action, by=request.user.pk, count=changed)
+        said = filled.cleaned_data
+        changed = sum(act(keys, now, said) for keys in batches(rows))
+        audit.record(audit.STAFF_ACTED, action=action, by=request.user.pk, count=changed, why=said["why"] or None)
         self.message_user(request, f"{done}: {changed}.", messages.SUCCESS)
         return None
 
     def _ask(
-        self, request: HttpRequest, rows: QuerySet[Any], now: datetime, *, action: str, verb: str, warning: str
+        self,
+        request: HttpRequest,
+        rows: QuerySet[Any],
+        now: datetime,
+        form: Why,
+        *,
+        action: str,
+        verb: str,
+        warning: str,
     ) -> HttpResponse | None:
         count = rows.count()
         if not count:
@@ -151,6 +174,7 @@ class StaffAdmin(admin.ModelAdmin):
             "media": self.media,
             "verb": verb,
             "warning": warning,
+            "form": form,
             "count": count,
             "examples": list(rows.select_related("user")[:EXAMPLES]),
             "more": max(0, count - EXAMPLES),

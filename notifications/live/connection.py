@@ -29,7 +29,7 @@ from tickets.grants import EndReason, Grant, Purpose, SessionState
 
 from ..wire.closing import CloseCode
 from ..wire.codec import BadFrame
-from ..wire.doorbell import Kicked
+from ..wire.doorbell import Asked, Kicked
 from ..wire.streams import Announcement, Change, Opening, Page, Position
 from ..wire.vocabulary import (
     UNSET,
@@ -1034,6 +1034,14 @@ class Connection:
         """
         steps = self._due(now)
         return self._bye(steps, _KICKS[kick.code]) if self.name in kick.names else steps
+
+    def asked(self, asked: Asked, now: float) -> list[Step]:
+        """Staff wants the connections of these names to prove anew who they are; one of the same person may be among
+        them. One that is held already is asked by that."""
+        steps = self._due(now)
+        if self.name in asked.names:
+            self._hold(steps, now, "requested")
+        return steps
 
     def disconnected(self) -> None:
         """The client went away by itself."""

@@ -45,6 +45,8 @@ logger = logging.getLogger("notifications.hub")
 
 T = TypeVar("T")
 
+_ToOne = doorbell.Changed | doorbell.Ended | doorbell.Kicked | doorbell.Asked
+
 JOIN_SECONDS = 0.5
 """How long a handshake waits for its group while the layer answers others. After that it relies on the sync."""
 
@@ -264,10 +266,10 @@ class Hub:
                         self._announce(recipient.stream, message.announcement(recipient))
             case doorbell.Changed(change=change):
                 self._tell_one(change.stream, message)
-            case doorbell.Ended(stream=stream) | doorbell.Kicked(stream=stream):
+            case doorbell.Ended(stream=stream) | doorbell.Kicked(stream=stream) | doorbell.Asked(stream=stream):
                 self._tell_one(stream, message)
 
-    def _tell_one(self, stream: str, message: doorbell.Changed | doorbell.Ended | doorbell.Kicked) -> None:
+    def _tell_one(self, stream: str, message: _ToOne) -> None:
         room = self._rooms.get(stream)
         match message:
             case _ if room is None:
@@ -280,6 +282,9 @@ class Hub:
                 tell(room, Connection.fenced, fence)
             case doorbell.Kicked():
                 tell(room, Connection.kicked, message)
+            case doorbell.Asked(names=names, at=at):
+                if fresh := self.presence.asked(names, at):
+                    tell(room, Connection.asked, message.of(fresh))
 
     def _announce(self, stream: str, item: Announcement) -> None:
         room = self._rooms.get(stream)
@@ -381,9 +386,9 @@ class Hub:
     async def _keep_list(self) -> None:
         await asyncio.sleep(min(PASS_SECONDS, conf.PRESENCE_SECONDS))
         async with asyncio.timeout(DATABASE_SECONDS):
-            kicks = await self.presence.write()
-        for kicked in kicks:
-            self._heard(kicked)
+            unheard = await self.presence.write()
+        for message in unheard:
+            self._heard(message)
 
 
 def _read_openings(grants: Sequence[Grant]) -> list[tuple[Opening, SessionState]]:

@@ -36,7 +36,7 @@ from tickets.api import in_thread, kept_network, seen
 
 from ..conf import conf
 from ..models import Connection
-from ..wire.doorbell import Kicked
+from ..wire.doorbell import Asked, Kicked
 from . import kicking
 
 T = TypeVar("T")
@@ -75,6 +75,7 @@ class Presence:
         self._news: set[str] = set()  # names that came, changed or left since they were written
         self._listed: set[str] = set()  # names that should be in the table
         self._arrived: set[Any] = set()  # people whose connections are counted after the next pass
+        self._asked: dict[str, str] = {}  # when each was asked last to re-authenticate
         # False when the table may differ from `_listed`: a write failed, or somebody purged rows of ours.
         self._sure = True
         self._renew_at = inf
@@ -91,10 +92,17 @@ class Presence:
 
     def gone(self, name: str) -> None:
         """The socket is closed or about to be."""
+        self._asked.pop(name, None)
         if self._live.pop(name, None):
             self._news.add(name)
 
-    async def write(self) -> list[Kicked]:
+    def asked(self, names: list[str], at: str) -> list[str]:
+        """Which of these are here and have not heard yet that this was asked of them."""
+        fresh = [name for name in names if name in self._live and self._asked.get(name) != at]
+        self._asked.update(dict.fromkeys(fresh, at))
+        return fresh
+
+    async def write(self) -> list[Kicked | Asked]:
         """Bring the table up to date if anything is due, and find which of its rows were marked unheard."""
         async with self._writing:
             if self._stopped:
@@ -116,7 +124,7 @@ class Presence:
             if now < self._look_at:
                 return []
             self._look_at = now + conf.SWEEP_SECONDS
-            return self._kicks(await self._in_thread(kicking.unheard, self.server))
+            return self._unheard(await self._in_thread(kicking.unheard, self.server))
 
     async def stop(self) -> None:
         """Take this process off the list; nothing is written afterwards."""
@@ -160,9 +168,11 @@ class Presence:
         self._sure = sure
         return answer
 
-    def _kicks(self, marked: list[tuple[str, kicking.KickCode]]) -> list[Kicked]:
-        here = [(self._live[name], code) for name, code in marked if name in self._live]
-        return kicking.kicks((present.name, present.user_id, code) for present, code in here)
+    def _unheard(self, marked: list[tuple[str, kicking.KickCode | datetime]]) -> list[Kicked | Asked]:
+        here = [(name, self._live[name].user_id, what) for name, what in marked if name in self._live]
+        kicks = kicking.kicks((name, user, what) for name, user, what in here if not isinstance(what, datetime))
+        asks = kicking.asks((name, user, what) for name, user, what in here if isinstance(what, datetime))
+        return [*kicks, *asks]
 
     def _leave(self) -> None:
         """When the interpreter ends without `stop`, as under servers that tell their application nothing of it."""

@@ -132,6 +132,20 @@ class Kicked(msgspec.Struct, frozen=True, tag="kicked"):
     """4500: staff disconnected them; 4504: newer ones, perhaps of other processes, took their place."""
 
 
+class Asked(msgspec.Struct, frozen=True, tag="asked"):
+    """Connections of the stream's person are to re-authenticate: these, by the names they were welcomed with."""
+
+    origin: str
+    stream: str
+    names: list[str]
+    at: str
+    """When that was asked, in ISO 8601: asking once is answered once, however often it is heard of."""
+
+    def of(self, names: list[str]) -> "Asked":
+        """The same of some of them."""
+        return Asked(self.origin, self.stream, names, self.at)
+
+
 class Probe(msgspec.Struct, frozen=True, tag="probe"):
     """A hub calls itself, to know that it would hear others."""
 
@@ -150,7 +164,7 @@ class Push(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
     data: Any = None
 
 
-Told = Announced | AnnouncedToMany | Changed | Ended | Kicked | Probe
+Told = Announced | AnnouncedToMany | Changed | Ended | Kicked | Asked | Probe
 """What our own processes tell each other."""
 
 Message = Told | Push

@@ -1,3 +1,4 @@
+import json
 import re
 from datetime import timedelta
 from uuid import uuid4
@@ -11,7 +12,7 @@ from django.utils import timezone
 from notifications import api
 from notifications.admin import NotificationAdmin
 from notifications.models import Connection, Notification, Stream
-from notifications.wire.doorbell import Kicked, stream_of
+from notifications.wire.doorbell import Asked, Kicked, stream_of
 from tests.support.pages import words_of
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
@@ -111,6 +112,79 @@ def test_it_needs_its_own_permission(client, django_user_model, ann, told):
     page, form = asked(client, "c1")
     assert (page.status_code, client.post(CONNECTIONS, form).status_code) == (200, 302)
     assert [type(item) for item in told] == [Kicked]
+
+
+def test_having_them_re_authenticate_asks_marks_tells_and_is_audited(admin_client, admin_user, people, told, caplog):
+    caplog.set_level("INFO", logger="tickets.audit")
+    ann, ben, _cleo = people
+    connect(ann, "a1"), connect(ben, "b1"), connect(ben, "stays")
+    page, form = asked(admin_client, "a1", "b1", action="ask")
+    assert "Have re-authenticate 2 connections?" in page.content.decode() and told == []
+    answer = admin_client.post(CONNECTIONS, form | {"why": "a stolen\nlaptop"}, follow=True)
+    assert "Connections asked to re-authenticate: 2." in answer.content.decode()
+    assert {(item.stream, *item.names) for item in told if isinstance(item, Asked)} == {
+        (stream_of(ann.pk), "a1"),
+        (stream_of(ben.pk), "b1"),
+    }
+    assert set(Connection.objects.filter(asked_at=None).values_list("pk", flat=True)) == {"stays"}
+    lines = [json.loads(line) for line in caplog.messages]
+    acts = [line for line in lines if line["act"] == "connection_asked"]
+    assert [(line["by"], line["why"]) for line in acts] == [(admin_user.pk, "a stolen\nlaptop")] * 2
+    (staff,) = [line for line in lines if line["act"] == "staff_acted"]
+    assert (staff["action"], staff["count"], staff["why"]) == ("ask", 2, "a stolen\nlaptop")
+
+
+def test_their_people_are_told_once_each(admin_client, admin_user, people, caplog):
+    caplog.set_level("INFO", logger="tickets.audit")
+    ann, ben, cleo = people
+    connect(ann, "a1"), connect(ann, "a2"), connect(ben, "b1"), connect(cleo, "c1")
+    page, form = asked(admin_client, "a1", "a2", "b1", action="tell")
+    assert "Send a message to 3 connections?" in page.content.decode()
+    said = {"title": "Maintenance at noon", "body": "One line.\r\nAnother.", "level": "warning", "url": "/status/"}
+    answer = admin_client.post(CONNECTIONS, form | said | {"why": "planned"}, follow=True)
+    assert "People told: 2." in answer.content.decode()
+    told = Notification.objects.order_by("user").values_list("user", "title", "body", "level", "url", "seq")
+    what = ("Maintenance at noon", "One line.\nAnother.", "warning", "/status/", 1)
+    assert list(told) == [(ann.pk, *what), (ben.pk, *what)]
+    lines = [json.loads(line) for line in caplog.messages if "told_by_staff" in line]
+    assert {(line["user"], line["by"], line["why"]) for line in lines} == {
+        (person.pk, admin_user.pk, "planned") for person in (ann, ben)
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        ({}, "This field is required."),
+        ({"title": "x" * 201}, "at most 200 characters"),
+        ({"title": "x", "url": "javascript:alert(1)"}, "http"),
+        ({"title": "x", "kind": "No Kind"}, "a-z"),
+        ({"title": "x", "level": "fatal"}, "Select a valid choice"),
+        ({"title": "x", "why": "w" * 201}, "at most 200 characters"),
+    ],
+    ids=str,
+)
+def test_what_nobody_can_be_told_is_asked_for_again(admin_client, ann, said, word):
+    connect(ann, "a1")
+    _page, form = asked(admin_client, "a1", action="tell")
+    again = admin_client.post(CONNECTIONS, form | {"level": "info"} | said)
+    assert (again.status_code, word in again.content.decode()) == (200, True)
+    assert f'name="confirmed" value="{form["confirmed"]}"' in again.content.decode()
+    assert not Notification.objects.exists()
+
+
+@pytest.mark.parametrize(("action", "permission"), [("ask", "ask_connection"), ("tell", "add_notification")])
+def test_each_act_has_a_permission_of_its_own(client, django_user_model, ann, action, permission):
+    connect(ann, "c1")
+    clerk = django_user_model.objects.create_user("clerk", is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=["view_connection", "disconnect_connection"]))
+    client.force_login(clerk)
+    page, form = asked(client, "c1", action=action)
+    assert (page.status_code, client.post(CONNECTIONS, form | {"title": "x"}).status_code) == (403, 403)
+    clerk.user_permissions.add(Permission.objects.get(codename=permission))
+    page, form = asked(client, "c1", action=action)
+    assert page.status_code == 200
+    assert client.post(CONNECTIONS, form | {"title": "x", "level": "info"}).status_code == 302
 
 
 # --- The log ---

@@ -5,8 +5,8 @@ import pytest
 from notifications.live.connection import Connection, Phase
 from notifications.live.steps import Load, Mark, Open, Redeem
 from notifications.wire.closing import CloseCode
-from notifications.wire.doorbell import Kicked
-from notifications.wire.vocabulary import Bye, Reauth, State
+from notifications.wire.doorbell import Asked, Kicked
+from notifications.wire.vocabulary import Bye, Reauth, ReauthRequired, State
 from tickets.grants import EndReason
 
 from .life import Life
@@ -144,3 +144,51 @@ def test_a_place_that_newer_connections_took_is_told_as_that():
     life.connect()
     said = life.do(life.connection.kicked(Kicked("o", "u.1", [NAME], 4504), life.now))
     assert life.connection.code is CloseCode.TOO_MANY_CONNECTIONS, said
+
+
+# --- Asked to re-authenticate ---
+
+
+def ask(life, *names):
+    return life.do(life.connection.asked(Asked("o", "u.1", list(names), "2030-01-01"), life.now))
+
+
+@pytest.mark.parametrize("lives", [opened, replaying, marking, checking], ids=lambda lives: lives.__name__)
+def test_who_is_asked_hears_nothing_more_until_it_has_proven_itself(lives):
+    life = Life()
+    lives(life)
+    life.heard()
+    ask(life, "other", NAME)
+    assert (life.last(ReauthRequired).reason, life.phase) == ("requested", Phase.REAUTH_REQUIRED)
+    life.heard()
+    life.publish(2)
+    assert life.heard() == []
+    ask(life, NAME)
+    assert life.heard() == [], "it is held already"
+
+
+def test_what_it_missed_follows():
+    life = Life()
+    life.connect()
+    life.heard()
+    ask(life, NAME)
+    life.publish(2).reauth().answer()
+    assert life.heard() == ["reauth_required", "reauthenticated", "1*", "2*", "caught_up 2"]
+
+
+def test_who_does_not_answer_is_told_so():
+    life = Life()
+    life.connect()
+    ask(life, NAME)
+    life.after(life.connection.limits.grace_seconds)
+    assert life.code is CloseCode.SESSION_EXPIRED
+
+
+@pytest.mark.parametrize("lives", PHASES, ids=lambda lives: lives.__name__)
+def test_others_of_the_same_person_are_asked_nothing(lives):
+    life = Life()
+    lives(life)
+    before = life.phase
+    life.heard()
+    ask(life, "other")
+    assert (life.heard(), life.asked, life.code, life.phase) == ([], [], None, before)

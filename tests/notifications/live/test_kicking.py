@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from notifications.live.kicking import disconnect, live, make_place, unheard
+from notifications.live.kicking import ask, disconnect, live, make_place, unheard
 from notifications.models import Connection
 from notifications.wire.doorbell import stream_of
 from tickets import api as tickets
@@ -41,6 +41,25 @@ def kicks(told):
 
 
 # --- By staff ---
+
+
+def test_asking_marks_and_tells_those_that_stay(people, told):
+    ann, ben, _cleo = people
+    for user, name in ((ann, "a1"), (ann, "a2"), (ben, "b1")):
+        listed(user, name)
+    listed(ann, "going", kicked_at=NOW, kicked_code=4500)
+    listed(ann, "gone", lease=-1)
+    assert ask(["a1", "b1", "going", "gone", "unknown"], now=NOW) == [("a1", ann.pk), ("b1", ben.pk)]
+    at = NOW.isoformat()
+    assert [(item.stream, item.names, item.at) for item in told] == [
+        (stream_of(ann.pk), ["a1"], at),
+        (stream_of(ben.pk), ["b1"], at),
+    ]
+    assert set(Connection.objects.filter(asked_at=NOW).values_list("name", flat=True)) == {"a1", "b1"}
+    assert dict(unheard("one")) == {"a1": NOW, "b1": NOW, "going": 4500}
+    later = NOW + timedelta(seconds=5)
+    assert ask(["a1"], now=later) == [("a1", ann.pk)], "as often as they like"
+    assert dict(unheard("one"))["a1"] == later
 
 
 def test_disconnecting_marks_and_tells(people, told):

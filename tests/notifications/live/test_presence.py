@@ -520,3 +520,12 @@ async def test_a_socket_that_is_refused_is_never_listed(hub, people):
 
 async def _nobody():
     return await rows() == {}
+
+
+async def test_who_was_asked_is_asked_once(presence, ann):
+    presence.here(present(ann, "c1"))
+    assert presence.asked(["c1", "elsewhere"], "one") == ["c1"]
+    assert presence.asked(["c1"], "one") == []
+    assert presence.asked(["c1"], "another") == ["c1"]
+    presence.gone("c1")
+    assert presence.asked(["c1"], "a third") == []
