@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -54,9 +54,12 @@ class NotificationAdmin(StaffAdmin):
 class ConnectionAdmin(StaffAdmin):
     fields = (
         *("name", "user", "session", "network", "protocol", "server", "opened_at", "leased_until"),
-        *("kicked_at", "kicked_code"),
+        *("cursor", "behind", "unacked", "asked_at", "kicked_at", "kicked_code"),
     )
-    list_display = ("name", "user", "state", "opened_at", "network", "protocol", "server", "session")
+    list_display = (
+        *("name", "user", "state", "opened_at", "cursor", "behind", "unacked"),
+        *("network", "protocol", "server", "session"),
+    )
     list_filter = ("server", "protocol")
     ordering = ("-opened_at",)
     since = "opened_at"
@@ -65,12 +68,25 @@ class ConnectionAdmin(StaffAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:
         """Only what is believed to be live."""
-        return super().get_queryset(request).filter(leased_until__gt=timezone.now())
+        head = Stream.objects.filter(user=OuterRef("user_id")).values("head")
+        live = super().get_queryset(request).filter(leased_until__gt=timezone.now())
+        return live.annotate(head=Subquery(head))
+
+    @admin.display(description="behind by")
+    def behind(self, connection: Any) -> int | None:
+        """Numbers that it was not told yet, some seconds ago."""
+        return None if connection.cursor is None else max(0, (connection.head or 0) - connection.cursor)
+
+    @admin.display(description="not acked")
+    def unacked(self, connection: Connection) -> int | None:
+        if connection.cursor is None or connection.acked is None:
+            return None
+        return connection.cursor - connection.acked
 
     @admin.display
     def state(self, connection: Connection) -> str:
         if connection.kicked_at is None:
-            return "live"
+            return "live" if connection.asked_at is None else "live; was asked to re-authenticate"
         return f"being disconnected ({connection.get_kicked_code_display() or 'by staff'})"
 
     @admin.display(description="login session", ordering="session_id")

@@ -115,6 +115,8 @@ class Connection(models.Model):
     network = models.CharField(max_length=64, blank=True, help_text="As much of the address as the site keeps.")
     protocol = models.CharField(max_length=32)
     opened_at = models.DateTimeField()
+    cursor = models.BigIntegerField("position", null=True, blank=True, help_text="The last number it was told.")
+    acked = models.BigIntegerField(null=True, blank=True, help_text="The last number that its client has acked.")
     # Without an index: it is written again and again, and the table is never large.
     leased_until = models.DateTimeField(help_text="Not live any more if nobody has renewed it by then.")
     asked_at = models.DateTimeField("asked to re-authenticate at", null=True, blank=True)

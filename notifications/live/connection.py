@@ -727,6 +727,15 @@ class Connection:
         return steps
 
     @property
+    def place(self) -> tuple[int, int] | None:
+        """For people to look at: the last number of its person's stream that was said or skipped, and the last one that
+        the client has acked."""
+        stream = next(iter(self._streams.values()), None)
+        if stream is None:
+            return None
+        return stream.cursor, stream.unacked[0] - 1 if stream.unacked else stream.cursor
+
+    @property
     def _deliverable(self) -> bool:
         return self.phase is Phase.OPEN and not self._checking
 

@@ -4,7 +4,8 @@ The list of live connections: what this process writes into it, and what it read
 Promises:
 
 * A connect or a close costs no query: it is noted here, and written with all others every few seconds. Who came and
-  went in between is never written. While nothing happens there is one renewal every `PRESENCE_SECONDS`.
+  went in between is never written. While nothing happens there is one renewal every `PRESENCE_SECONDS`; with it the
+  positions of those are written that were told something.
 * A row is believed until its lease is over, three renewals after the last one that succeeded. So the list is true
   again soon after a process was killed, and a process that slept or lost its database puts itself back on it.
 * The list lets nobody in. If it cannot be written, sockets stay.
@@ -53,6 +54,10 @@ NOTE_SECONDS = 60.0
 BATCH = 500
 
 
+Place = tuple[int, int]
+"""The last number that a connection was told, and the last one that was acked."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
     """A live socket as the list tells it."""
@@ -63,6 +68,8 @@ class Present:
     address: str | None
     protocol: str
     opened_at: datetime
+    place: Callable[[], Place | None] = lambda: None
+    """Where it is by now."""
 
 
 class Presence:
@@ -76,6 +83,7 @@ class Presence:
         self._listed: set[str] = set()  # names that should be in the table
         self._arrived: set[Any] = set()  # people whose connections are counted after the next pass
         self._asked: dict[str, str] = {}  # when each was asked last to re-authenticate
+        self._places: dict[str, Place] = {}  # as they were written last
         # False when the table may differ from `_listed`: a write failed, or somebody purged rows of ours.
         self._sure = True
         self._renew_at = inf
@@ -93,6 +101,7 @@ class Presence:
     def gone(self, name: str) -> None:
         """The socket is closed or about to be."""
         self._asked.pop(name, None)
+        self._places.pop(name, None)
         if self._live.pop(name, None):
             self._news.add(name)
 
@@ -116,7 +125,8 @@ class Presence:
             elif now >= self._renew_at:
                 notes = now >= self._note_at
                 self._note_at = now + NOTE_SECONDS if notes else self._note_at
-                self._sure = await self._in_thread(_renew, self.server, notes) == len(self._listed)
+                moved = self._moved()
+                self._sure = await self._in_thread(_renew, self.server, notes, moved) == len(self._listed)
                 self._renew_at = now + conf.PRESENCE_SECONDS
             if arrived:
                 await self._in_thread(_make_place, list(arrived))
@@ -154,6 +164,13 @@ class Presence:
         self._listed = {present.name for present in live}
         self._arrived = {present.user_id for present in live}
         self._sure = True
+
+    def _moved(self) -> dict[str, Place]:
+        """Where those are that are elsewhere than was written."""
+        places = ((name, self._live[name].place()) for name in self._listed if name in self._live)
+        moved = {name: place for name, place in places if place is not None and place != self._places.get(name)}
+        self._places.update(moved)
+        return moved
 
     def _set_dates(self, now: float) -> None:
         if not self._listed:
@@ -198,9 +215,12 @@ def _write(server: str, came: list[Present], left: list[str]) -> None:
         Connection.objects.filter(pk__in=left[start : start + BATCH]).delete()
 
 
-def _renew(server: str, notes: bool) -> int:
+def _renew(server: str, notes: bool, moved: dict[str, Place]) -> int:
     purge(now=timezone.now())
     ours = Connection.objects.filter(server=server)
+    rows = [Connection(name=name, cursor=cursor, acked=acked) for name, (cursor, acked) in moved.items()]
+    if rows:
+        Connection.objects.bulk_update(rows, ["cursor", "acked"], batch_size=BATCH)
     if notes:
         seen(ours.values("session_id"))
     return ours.update(leased_until=_lease())
@@ -228,8 +248,11 @@ def _insert(server: str, came: list[Present], lease: datetime) -> None:
 
 
 def _row(present: Present, server: str, lease: datetime) -> Connection:
+    cursor, acked = present.place() or (None, None)
     return Connection(
         name=present.name,
+        cursor=cursor,
+        acked=acked,
         user_id=present.user_id,
         session_id=present.session_id,
         server=server,

@@ -299,6 +299,7 @@ class Socket:
             address=self._address,
             protocol=self._codec.subprotocol,
             opened_at=datetime.fromtimestamp(self._started, UTC),
+            place=lambda: self.connection.place,
         )
 
     def _leave(self) -> None:

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from notifications import api
-from notifications.admin import NotificationAdmin
+from notifications.admin import ConnectionAdmin, NotificationAdmin
 from notifications.models import Connection, Notification, Stream
 from notifications.wire.doorbell import Asked, Kicked, stream_of
 from tests.support.pages import words_of
@@ -52,6 +52,24 @@ def test_a_connection_is_shown_with_its_facts(admin_client, ann):
         for fact in ("ann", "c1", "192.0.2.0/24", "usher.v1", "host:1:a", str(row.session_id)):
             assert fact in text
         assert f'href="/admin/tickets/loginsession/{row.session_id}/change/"' in text
+
+
+def test_how_far_a_connection_is(admin_client, people, django_assert_max_num_queries):
+    ann, ben, _cleo = people
+    for _ in range(5):
+        api.notify(ann, title="x")
+    connect(ann, "a1", cursor=5, acked=5), connect(ann, "a2", cursor=3, acked=1), connect(ben, "b1")
+    rows = {row.pk: row for row in admin_client.get(CONNECTIONS).context["cl"].result_list}
+    page = ConnectionAdmin(Connection, None)
+    assert {name: (page.behind(row), page.unacked(row)) for name, row in rows.items()} == {
+        "a1": (0, 0),
+        "a2": (2, 2),
+        "b1": (None, None),
+    }
+    for number in range(50):
+        connect(ann, f"more{number}", cursor=1, acked=1)
+    with django_assert_max_num_queries(10):
+        assert len(listed(admin_client, CONNECTIONS)) == 53
 
 
 def test_one_whose_lease_is_over_is_not(admin_client, ann):
