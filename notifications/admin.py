@@ -2,12 +2,13 @@
 code, and goes by retention."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
@@ -15,6 +16,7 @@ from tickets.api import AuditAct, audit, audit_many
 from tickets.staff import Said, StaffAdmin
 
 from . import api
+from .compose import compose
 from .forms import MessageForm, content_of
 from .live import kicking
 from .models import Connection, Notification, Stream
@@ -41,6 +43,14 @@ class NotificationAdmin(StaffAdmin):
     list_display = ("title", "user", "state", "level", "kind", "seq", "created_at")
     list_filter = ("level", ("read_at", admin.EmptyFieldListFilter), ("archived_at", admin.EmptyFieldListFilter))
     ordering = ("-id",)  # which ascends with the time
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(partial(compose, self))
+        return [path("compose/", view, name="notifications_notification_compose"), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        may = request.user.has_perm("notifications.add_notification")
+        return super().changelist_view(request, {"may_compose": may, **(extra_context or {})})
 
     @admin.display
     def state(self, notification: Notification) -> str:

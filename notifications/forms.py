@@ -1,5 +1,6 @@
 """What staff fills in to tell people something."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -25,7 +26,7 @@ class MessageForm(Why):
         max_length=KIND_LENGTH, required=False, help_text="Such as site.maintenance: people can mute it."
     )
 
-    field_order = (*SAID, "why")
+    field_order: Sequence[str] = (*SAID, "why")
 
     def clean(self) -> dict[str, Any]:
         said: dict[str, Any] = super().clean() or {}
