@@ -29,6 +29,7 @@ from .ids import uuid7
 from .models import Notification
 from .preferences import MayNotMute, TooManyMuted, may_mute, mute, unmute
 from .wire.content import Content, InvalidContent, content
+from .wire.doorbell import stream_of
 from .wire.streams import Change
 from .wire.vocabulary import StateChanged
 
@@ -52,6 +53,7 @@ __all__ = [
 ]
 
 logger = logging.getLogger("notifications")
+_told = logging.getLogger("notifications.told")
 
 BATCH = 500
 """People a statement: large enough that statements cost little beside rows, small enough to hold locks briefly."""
@@ -268,7 +270,7 @@ def _after_commit(fn: Callable[..., None], *args: Any) -> None:
 
 def _number(waiting: Collection[Notification | Published], said: Notification, among: Container[UUID]) -> None:
     """Give numbers to all that waits for these people, set them on what was waiting, and tell."""
-    numbered = store.sequence([each.user_id for each in waiting])
+    numbered = _sequence([each.user_id for each in waiting])
     seqs: dict[UUID, int | None] = {item.id: item.seq for item in numbered}
     if late := [each.id for each in waiting if each.id not in seqs]:  # somebody numbering for them was quicker
         seqs |= dict(Notification.objects.filter(pk__in=late).values_list("pk", "seq"))
@@ -278,7 +280,24 @@ def _number(waiting: Collection[Notification | Published], said: Notification, a
 
 
 def _number_people(user_ids: Collection[Any], said: Notification | None = None, among: Container[UUID] = ()) -> None:
-    fanout.announce(store.announcements(store.sequence(user_ids), said=said, among=among))
+    fanout.announce(store.announcements(_sequence(user_ids), said=said, among=among))
+
+
+def _sequence(user_ids: Collection[Any]) -> list[store.Numbered]:
+    """Number what waits, and say so in the log: where the trail of a notification begins."""
+    numbered = store.sequence(user_ids)
+    if numbered and _told.isEnabledFor(logging.INFO):
+        alone = len(numbered) == 1 or _told.isEnabledFor(logging.DEBUG)
+        for each in numbered if alone else ():
+            where = {"notification": each.id, "stream": stream_of(each.user_id), "seq": each.seq}
+            _told.info("numbered notification=%(notification)s stream=%(stream)s seq=%(seq)d", where)
+        if not alone:
+            ids = sorted(each.id for each in numbered)  # which ascend with the time
+            _told.info(
+                "numbered notifications=%(notifications)d first=%(first)s last=%(last)s",
+                {"notifications": len(ids), "first": ids[0], "last": ids[-1]},
+            )
+    return numbered
 
 
 def number_waiting(user_ids: Collection[Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from channels.routing import ProtocolTypeRouter
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 
-from tickets.api import PATIENT_SECONDS, PROMPT_SECONDS, Concurrency, TrustedScheme, once, path_of
+from tickets.api import PATIENT_SECONDS, PROMPT_SECONDS, Concurrency, RequestIds, TrustedScheme, once, path_of
 
 from .live.lifespan import lifespan
 from .live.routing import Sockets
@@ -28,8 +28,8 @@ def with_usher(http: Application, *, websocket: Application | None = None) -> Pr
     mend()
     return ProtocolTypeRouter(
         {
-            "http": TrustedScheme(Concurrency(http, patience=patience)),
-            "websocket": Sockets(websocket),
+            "http": RequestIds(TrustedScheme(Concurrency(http, patience=patience))),
+            "websocket": RequestIds(Sockets(websocket)),
             "lifespan": lifespan,
         }
     )

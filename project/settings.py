@@ -6,6 +6,7 @@ variable.
 """
 
 from pathlib import Path
+from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
@@ -337,16 +338,22 @@ _AUDIT_FILE = {
     "delay": True,
 }
 
-LOGGING = {
+LOG_FORMAT = env.str("LOG_FORMAT", default="plain")
+if LOG_FORMAT not in ("plain", "json"):
+    raise ImproperlyConfigured("LOG_FORMAT is plain (for people) or json (for programs that collect logs).")
+LOG_LEVELS = env.dict("LOG_LEVELS", default={})
+
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
         "plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "json": {"()": "tickets.logs.json_lines"},
         "bare": {"format": "%(message)s"},
     },
     "handlers": {
         "null": {"class": "logging.NullHandler"},
-        "console": {"class": "logging.StreamHandler", "formatter": "plain"},
+        "console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT},
         **({"audit": _AUDIT_FILE} if AUDIT_LOG else {}),
     },
     "root": {"handlers": ["console"], "level": "INFO"},
@@ -360,5 +367,11 @@ LOGGING = {
         "daphne.server": {"level": "WARNING"},
         # A refused request is an answer, not a warning to wake somebody for.
         "django.request": {"level": "ERROR"},
+        # What each notification's number is, for programs: see "Follow one notification" in docs/operations.md.
+        "notifications.told": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
+        # The servers have handlers of their own, which would say it in their own way.
+        **{name: {"handlers": [], "propagate": True} for name in ("uvicorn", "uvicorn.access", "django.server")},
     },
 }
+for _name, _level in LOG_LEVELS.items():
+    LOGGING["loggers"].setdefault(_name, {})["level"] = _level

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.db import Error as DatabaseError
 
+from tickets import tracing
 from tickets.accounts import end_all
 from tickets.admission import (
     SCOPE_KEY,
@@ -49,6 +50,7 @@ from tickets.network import allowance_key
 from tickets.own import OwnSession, end_other_sessions, end_own_session, own_sessions, seen
 from tickets.prepared import cursor as prepared_cursor
 from tickets.redeeming import redeem
+from tickets.request_ids import RequestIds
 from tickets.rows import any_of
 from tickets.sessions import (
     SESSION_COLUMNS,
@@ -82,6 +84,7 @@ __all__ = [
     "RateLimited",
     "Redeemer",
     "Refusal",
+    "RequestIds",
     "SessionEnded",
     "SessionState",
     "TicketRefused",
@@ -124,6 +127,7 @@ __all__ = [
     "session_state",
     "settle_sessions",
     "socket_url",
+    "tracing",
 ]
 
 P = ParamSpec("P")

@@ -23,7 +23,7 @@ from django.db import connection
 from django.db.transaction import on_commit
 from rest_framework.utils import json
 
-from tickets import trail
+from tickets import tracing, trail
 from tickets.conf import conf
 from tickets.models import AuditEvent
 
@@ -47,6 +47,9 @@ _LEVELS: Final = {  # as the vocabulary gives them; INFO for all others
     "user_deleted": logging.WARNING,
 }
 
+
+_SHARED: Final = ("request", "connection")
+"""Ids that other lines of the log have as well: the one that asked, or the socket that it was asked on."""
 
 _acts: set[str] = set()
 
@@ -151,7 +154,7 @@ def _write(entries: Iterable["_Entry"]) -> None:
         if kept:
             trail.add(entry.columns(), by_stranger=not entry.ok)
         try:
-            _log.log(entry.level, "%s", entry.line())
+            _log.log(entry.level, "%s", entry.line(), extra={"audited": entry.said()})
         except Exception as error:  # noqa: BLE001 (a handler of the site's own)
             sys.stderr.write(f"not logged ({error}): {entry.line()}\n")
 
@@ -167,17 +170,21 @@ class _Entry:
 
     @classmethod
     def of(cls, act: Act, ok: bool, details: Mapping[str, Any]) -> "_Entry":
-        values = {name: _plain(value) for name, value in details.items() if value is not None}
+        bound = {name: value for name, value in tracing.bound().items() if name in _SHARED and name not in details}
+        values = {name: _plain(value) for name, value in {**details, **bound}.items() if value is not None}
         keyword = act.keyword(ok=ok, why=values.get("why"))
         about = ",".join(str(values[name]).replace(",", ";") for name in act.about if name in values)
         event = f"{keyword}:{about}"[:LONGEST_VALUE] if about else keyword
         level = _LEVELS.get(keyword, logging.INFO if ok else logging.WARNING)
         return cls(datetime.now(UTC), act, ok, event, level, values)
 
-    def line(self) -> str:
+    def said(self) -> dict[str, Any]:
         head = {"datetime": self.at.isoformat(), "appid": APPID, "event": self.event}
         head |= {"level": logging.getLevelName(self.level), "description": _description(self.act, self.ok)}
-        return str(json.dumps({**head, "act": self.act.name, "ok": self.ok, **self.values}, ensure_ascii=True))
+        return {**head, "act": self.act.name, "ok": self.ok, **self.values}
+
+    def line(self) -> str:
+        return str(json.dumps(self.said(), ensure_ascii=True))
 
     def columns(self) -> dict[str, Any]:
         """Of its row."""

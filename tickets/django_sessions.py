@@ -46,7 +46,7 @@ class DjangoSessionAuthentication(SessionAuthentication):
             ended = SessionEnded(state.reason, user_id=user.pk, session_id=session_id)
             audit_use(request, ended)
             raise ended
-        current.session_id.set(session_id)
+        current.stands_on(session_id, user.pk)
         return user, Credential(session_id)
 
     def enforce_csrf(self, request: Request) -> None:

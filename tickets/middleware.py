@@ -2,7 +2,7 @@ import math
 from http import HTTPStatus
 from typing import Any
 
-from django.contrib.auth import logout
+from django.contrib.auth import SESSION_KEY, logout
 from django.db import connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -20,13 +20,13 @@ class EndedSessionMiddleware(MiddlewareMixin):
     """Signs out the cookie of an ended login session, before it is shown a page."""
 
     def process_request(self, request: HttpRequest) -> None:
-        current.session_id.set(None)
+        current.stands_on(None)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
         if issubclass(getattr(view, "cls", object), APIView):
             return  # the API says it in its own words: see DjangoSessionAuthentication
         session_id = known_session(request.session)
-        current.session_id.set(session_id)
+        current.stands_on(session_id, request.session.get(SESSION_KEY))
         request.usher_session = session_id  # type: ignore[attr-defined]  # for whoever signs in over it
         if session_id is None:
             return

@@ -19,6 +19,7 @@ from typing import Final, Generic, TypeVar
 
 from django.db import Error as DatabaseError
 
+from tickets import tracing
 from tickets.conf import conf
 from tickets.grants import Grant, Purpose, Refusal, Unavailable
 from tickets.redeeming import digest_of, redeem_digest, redeem_together
@@ -100,7 +101,7 @@ class Redeemer(Generic[R]):
         self._begins = False
         batch = self._take()
         if batch:
-            job = loop.create_task(self._run(batch))
+            job = loop.create_task(self._run(batch), context=tracing.unbound())
             self._jobs.add(job)
             job.add_done_callback(self._ended)
             if self._waiting:  # for other purposes, or more than go together

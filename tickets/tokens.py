@@ -157,7 +157,7 @@ class SessionTokenAuthentication(BaseAuthentication):
             if refused.code != "token_expired":  # as every client's is, all the time
                 audit.record(audit.TOKEN_ACCEPTED, ok=False, why=refused.why, address=_address(request))
             raise
-        current.session_id.set(session.pk)
+        current.stands_on(session.pk, session.user_id)
         return session.user, Credential(session.pk)
 
     def authenticate_header(self, request: Request) -> str:

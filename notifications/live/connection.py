@@ -249,6 +249,12 @@ class Connection:
         self._refused: list[float] = []  # when, the last REFUSED_COMMANDS of them
         self._bad_frames: list[float] = []  # when, the last BAD_FRAMES of them
 
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """The person's own stream and how far this connection is in it; None before it was opened."""
+        stream = next(iter(self._streams.values()), None)
+        return (stream.name, stream.cursor) if stream else None
+
     # --- Opening ---
 
     def connected(self, *, ticket: str | None, since: str | None, now: float, token: str | None = None) -> list[Step]:

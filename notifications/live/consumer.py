@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 from channels.consumer import AsyncConsumer
 
-from tickets.api import ORIGIN_REFUSED, SCOPE_KEY, Admission, audit
+from tickets.api import ORIGIN_REFUSED, SCOPE_KEY, Admission, audit, tracing
 
 from ..wire.closing import CloseCode
 from ..wire.native import NativeCodec
@@ -70,6 +70,7 @@ class NotificationConsumer(AsyncConsumer):
         self.socket = Socket(
             hub=hub, codec=_native, send=self.base_send, address=admission.address, say_text=self.say_text
         )
+        tracing.bind(connection=self.socket.connection.name)
         speaks = _native.subprotocol in admission.subprotocols
         # Accepted even if it will be refused: only then can a browser read why.
         await self.base_send({"type": "websocket.accept", "subprotocol": _native.subprotocol if speaks else None})

@@ -27,7 +27,7 @@ from uuid import uuid4
 
 from django.db import Error as DatabaseError
 
-from tickets.api import Grant, Redeemer, SessionState, allowance_key, asettle_sessions, in_thread
+from tickets.api import Grant, Redeemer, SessionState, allowance_key, asettle_sessions, in_thread, tracing
 
 from .. import api, fanout, store
 from ..conf import conf
@@ -68,6 +68,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._context = tracing.unbound()  # whoever's call starts it, or brings news, is not whom it works for
         self._rooms: dict[str, Room] = {}
         self._unauthenticated: Counter[str] = Counter()
         self._sockets = 0
@@ -102,7 +103,7 @@ class Hub:
         self._stop_listening = fanout.listen(self.hand_over)
         self._ears.want(doorbell.HUBS)
         self._tasks = [
-            asyncio.create_task(self._for_ever(work), name=f"usher-hub-{work.__name__}")
+            asyncio.create_task(self._for_ever(work), name=f"usher-hub-{work.__name__}", context=tracing.unbound())
             for work in (self._ears.listen, self._look_at_joined, self._sync, self._sweep, self._keep_list)
         ]
 
@@ -229,7 +230,7 @@ class Hub:
     def hand_over(self, message: doorbell.Told) -> None:
         """From any thread of this process: what `fanout` tells."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: this process ends and has nobody left to tell
-            self._loop.call_soon_threadsafe(self._heard, message)
+            self._loop.call_soon_threadsafe(self._heard, message, context=self._context)
 
     def _hear_here(self, group: str, packed: object) -> None:
         """From the layer; the in-memory one calls on whatever loop and thread its sender runs."""
@@ -241,7 +242,7 @@ class Hub:
             self._hear(group, packed)
         else:
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._hear, group, packed)
+                self._loop.call_soon_threadsafe(self._hear, group, packed, context=self._context)
 
     def _hear(self, group: str, packed: object) -> None:
         """From the layer: what other processes told, or what anybody pushed to the group."""

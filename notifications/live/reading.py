@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from django.db import Error as DatabaseError
 
-from tickets.api import in_thread
+from tickets.api import in_thread, tracing
 
 from .. import store
 from ..wire.streams import Page
@@ -45,7 +45,7 @@ class Reading:
         key = (user_id, after, limit)
         task = self._asked.get(key)
         if task is None:
-            task = self._asked[key] = asyncio.create_task(self._page(key))
+            task = self._asked[key] = asyncio.create_task(self._page(key), context=tracing.unbound())
         # Whoever goes away meanwhile takes nothing from the others who wait for it.
         return await asyncio.shield(task)
 

@@ -41,6 +41,7 @@ from ..conf import conf
 from ..wire.closing import CloseCode
 from ..wire.codec import BadFrame, Codec
 from ..wire.streams import Announcement, Change, Opening
+from ..wire.vocabulary import Event
 from .connection import Connection, Limits, Phase
 from .extension import SayText
 from .hub import Hub
@@ -49,9 +50,22 @@ from .reading import DATABASE_SECONDS, answer
 from .steps import Check, Close, Load, Mark, Open, Redeem, Send, Step, Verify
 
 logger = logging.getLogger("notifications.socket")
+_frames = logging.getLogger("notifications.frames")
 
 SWAPPED = AuditAct("user_swapped", "", "authz_fail", ("by", "connection"))
 """A socket was to go on by somebody else's credential."""
+
+_OPEN: Final = "open connection=%(connection)s user=%(user)s session=%(session)s stream=%(stream)s cursor=%(cursor)s"
+_CLOSE: Final = (
+    "close connection=%(connection)s user=%(user)s code=%(code)s reason=%(reason)s frames=%(frames)s"
+    " seconds=%(seconds)s session=%(session)s stream=%(stream)s cursor=%(cursor)s"
+)
+_FRAME: Final = (
+    "frame connection=%(connection)s user=%(user)s frame=%(frame)s stream=%(stream)s seq=%(seq)s"
+    " notification=%(notification)s session=%(session)s"
+)
+_FAILED: Final = "connection failed connection=%(connection)s user=%(user)s session=%(session)s"
+_FOLLOWED: Final = {"stream": "stream", "seq": "seq", "notification": "id"}
 
 T = TypeVar("T")
 AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
@@ -97,6 +111,7 @@ class Socket:
         "_address",
         "_codec",
         "_flushing",
+        "_followed",
         "_found",
         "_hub",
         "_loop",
@@ -124,6 +139,7 @@ class Socket:
         self._address = address
         self._loop = asyncio.get_running_loop()
         self._started = time.time()
+        self._followed = _frames.isEnabledFor(logging.DEBUG)  # asked once: it costs a frame nothing where it is off
         self.connection = Connection(name=uuid4().hex[:16], limits=limits(), now=self._started, jitter=_jitter())
         self.user_id: Any = None
         self._found: tuple[Opening, SessionState] | None = None  # what the connection starts from
@@ -169,7 +185,7 @@ class Socket:
         try:
             self.perform(self.connection.announced(announcement, now))
         except Exception:
-            logger.exception("connection %s failed", self.connection.name)
+            logger.exception(_FAILED, self._ids())
             self.fail()
 
     def tell(self, event: Callable[[Connection, T, float], list[Step]], what: T) -> None:
@@ -177,7 +193,7 @@ class Socket:
         try:
             self.perform(event(self.connection, what, time.time()))
         except Exception:
-            logger.exception("connection %s failed", self.connection.name)
+            logger.exception(_FAILED, self._ids())
             self.fail()
 
     def replace(self) -> None:
@@ -200,6 +216,8 @@ class Socket:
         for step in steps:
             if isinstance(step, Send):
                 frame = self._codec.encode(step.event)
+                if self._followed:
+                    self._follow(step.event)
                 # Behind what waits, if anything does. The first way is the one that nearly every frame takes.
                 if frame is None or (self._flushing is None and self._say_text is not None and self._say_text(frame)):
                     continue
@@ -209,6 +227,17 @@ class Socket:
             else:
                 self._spawn(_WORK[type(step)], step)
         self._set_timer()
+
+    def _follow(self, event: Event) -> None:
+        """One line for each frame that has to do with the log: only where somebody turned it on."""
+        named = {name: getattr(event, field, None) for name, field in _FOLLOWED.items()}
+        _frames.debug(_FRAME, {"frame": type(event).__name__, **self._ids(), **named})
+
+    def _ids(self) -> dict[str, Any]:
+        """Whose this is, for the log: spelled out, since what is said to many is said for nobody in particular."""
+        grant = self.connection.grant
+        session = grant and grant.session_id
+        return {"connection": self.connection.name, "user": self.user_id, "session": session}
 
     def _close(self, code: CloseCode) -> None:
         self._say({"type": "websocket.close", "code": int(code), "reason": code.reason})
@@ -253,7 +282,7 @@ class Socket:
         self.perform(self.connection.opened(opening, session, time.time()))
         if self.connection.phase is Phase.OPEN:
             self._hub.presence.here(self._present())
-            logger.info("open connection=%s user=%s", self.connection.name, self.user_id)
+            logger.info(_OPEN, {**self._ids(), **self._place()})
 
     async def _load(self, step: Load) -> None:
         page = await self._hub.reading.page(self.user_id, after=step.after, limit=step.limit)
@@ -324,7 +353,7 @@ class Socket:
             # Called here and not before: a task that is cancelled before its first step would leave it never awaited.
             await work(self, step)
         except Exception:  # a fault of ours: said in the log, and to the client as what it is, temporary
-            logger.exception("connection %s failed", self.connection.name)
+            logger.exception(_FAILED, self._ids())
             self.fail()
 
     def fail(self) -> None:
@@ -396,15 +425,16 @@ class Socket:
         self._hub.gone()
         for task in [*self._tasks, *filter(None, [self._flushing])]:
             task.cancel()
-        logger.info(
-            "close connection=%s user=%s code=%s reason=%s frames=%d seconds=%.1f",
-            self.connection.name,
-            self.user_id,
-            int(code) if code else client_code,
-            code.reason if code else "client",
-            self.connection.frames_sent,
-            time.time() - self._started,
-        )
+        ended: dict[str, Any] = {"code": client_code, "reason": "client"}
+        if code:
+            ended = {"code": int(code), "reason": code.reason}
+        ended |= {"frames": self.connection.frames_sent, "seconds": round(time.time() - self._started, 1)}
+        logger.info(_CLOSE, {**self._ids(), **ended, **self._place()})
+
+    def _place(self) -> dict[str, Any]:
+        """How far it got in the person's stream: what lies between this at the open and at the close was delivered."""
+        stream, cursor = self.connection.place or (None, None)
+        return {"stream": stream, "cursor": cursor}
 
 
 _WORK: Final[dict[type, Work]] = {

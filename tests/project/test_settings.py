@@ -166,7 +166,7 @@ def variables():
     return found
 
 
-KINDS = ("str", "bool", "int", "float", "list")
+KINDS = ("str", "bool", "int", "float", "list", "dict")
 VARIABLES = variables()
 ROOMS = {"TICKETS": tickets_conf, "NOTIFICATIONS": notifications_conf}
 OURS = [name for name in VARIABLES if name.startswith(tuple(ROOMS))]
@@ -260,3 +260,16 @@ def test_variables_reach_the_settings_with_their_types():
         "NOTIFICATIONS": {"SYNC_SECONDS": 0.5, "WINDOW": 8},
         "ALLOWED_ORIGINS": origins,
     }
+
+
+# --- The log ---
+
+
+def test_how_it_logs_is_one_of_two_ways_and_levels_are_those_that_are_named():
+    found = settings_of("LOGGING", LOG_FORMAT="json", LOG_LEVELS="notifications.frames=DEBUG,tickets=ERROR")["LOGGING"]
+    assert found["handlers"]["console"]["formatter"] == "json"
+    assert found["loggers"]["notifications.frames"] == {"level": "DEBUG"}
+    assert found["loggers"]["tickets"] == {"level": "ERROR"}
+    done = python("import project.settings", LOG_FORMAT="xml")
+    assert done.returncode != 0
+    assert "LOG_FORMAT is plain" in done.stderr

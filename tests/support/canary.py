@@ -33,7 +33,8 @@ SHAPES = (
     r"eyJ[A-Za-z0-9_-]{8,}\.eyJ",
     r"usher\.ticket\.[A-Za-z0-9_-]{24}",
     r"(Bearer|Ticket) [A-Za-z0-9_-]{24}",
-    r"\b(ticket|access|refresh|jid)['\"]?[=:] ?['\"]?[A-Za-z0-9_-]{42}",
+    # With what stands around a string in JSON, and in JSON that is a string of JSON: a line of the log.
+    r"\b(ticket|access|refresh|jid)[\\]*['\"]?[=:] ?[\\]*['\"]?[A-Za-z0-9_-]{42}",
 )
 
 

@@ -58,6 +58,20 @@ def test_a_log(own, stack):
     assert found(own, secret, "server-1.log")
 
 
+IN_JSON = ['{"event": "asked", "ticket": "%s"}', '{"event": "asked {\\"ticket\\": \\"%s\\"}"}']
+
+
+@pytest.mark.parametrize("logged", IN_JSON)
+def test_a_line_of_json_in_a_log(own, stack, logged):
+    """Also one that nobody here had in their hands."""
+    secret = secrets.token_urlsafe(31) + "A"
+    log = stack.log_path("server")
+    log.write_text(f"{logged % ''}\n")
+    assert own.spilled() == []
+    log.write_text(f"{logged % secret}\n")
+    assert found(own, secret, "server-1.log")
+
+
 def test_a_script_s_output(own, stack):
     script = stack.script("tests.support_tests.saying", secret := canary.secret())
     script.wait(20)
