@@ -24,7 +24,11 @@ WITHOUT_DJANGO = ("notifications/client/*",)  # it runs where no site is
 STANDARD_LIBRARY_ONLY = ("tickets/grants.py", "tickets/minting.py", "tickets/handshake.py")
 # grants: plain data of the standard library only, so that what is pure on the other side can name it.
 # staff: what admin pages share, as rest is for REST.
-FACE_OF_TICKETS = ("tickets.api", "tickets.signals", "tickets.rest", "tickets.staff", "tickets.grants")
+# operators: what commands share. doctor: what it asks in that room, and why that matters.
+FACE_OF_TICKETS = (
+    *("tickets.api", "tickets.signals", "tickets.rest", "tickets.staff", "tickets.grants"),
+    *("tickets.operators", "tickets.doctor"),
+)
 
 # What may be imported only in a few places, each with its reason where it is an exception.
 ONLY_IN: dict[tuple[str, ...], tuple[str, ...]] = {
