@@ -19,7 +19,7 @@ TSC := node_modules/.bin/tsc
 
 # A variable that the caller exports for their own site must not turn `check` into a check of that site.
 RANDOM_KEY = $$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')
-PRODUCTION = DEBUG=0 SECRET_KEY="$(RANDOM_KEY)" JWT_SIGNING_KEY="$(RANDOM_KEY)" ALLOWED_HOSTS=usher.example \
+PRODUCTION = DEBUG=0 SECRET_KEY="$(RANDOM_KEY)" JWT_SIGNING_KEY="$(RANDOM_KEY)" ALLOWED_HOSTS=usher.example TRUSTED_PROXIES=unix \
 	DATABASE_URL=postgresql://usher@127.0.0.1/usher REDIS_URL=redis://127.0.0.1:6379/0
 
 .DEFAULT_GOAL := help

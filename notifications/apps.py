@@ -6,7 +6,7 @@ class NotificationsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, retention, site_checks  # noqa: F401  (importing registers the system checks)
+        from . import checks, deployment_checks, retention, site_checks  # noqa: F401  (importing registers the system checks)
         from .live import revocation
 
         retention.connect()

@@ -5,6 +5,7 @@ them it publishes a group's messages to.
 their own: so that neither waits longer than it chose to, and a site's own `group_send` is heard all the same.
 """
 
+import time
 from typing import Any, Final
 
 CHANNEL: Final = "{prefix}__group__{group}"
@@ -52,6 +53,33 @@ class RedisLayer:
         options = {**self._hosts[server], "socket_timeout": patience, "socket_connect_timeout": patience, "retry": None}
         address = options.pop("address", None)
         return redis.Redis.from_url(address, **options) if address else redis.Redis(**options)
+
+    def version(self, server: int, *, patience: float) -> tuple[str, str]:
+        """What the server is, `redis` or `valkey`, and its version."""
+        client = self.publisher(server, patience=patience)
+        try:
+            said = client.info("server")
+        finally:
+            client.close()
+        if "valkey_version" in said:
+            return "valkey", said["valkey_version"]
+        return "redis", said["redis_version"]
+
+    def round_trip(self, server: int, group: str, message: dict[str, Any], *, patience: float) -> float:
+        """Seconds from publishing a group's message until it is heard again. Raises `TimeoutError`, or as redis-py."""
+        client = self.publisher(server, patience=patience)
+        try:
+            with client.pubsub(ignore_subscribe_messages=False) as ear:
+                ear.subscribe(self.channel(group))
+                ear.get_message(timeout=patience)  # that it listens now
+                sent = time.monotonic()
+                client.publish(self.channel(group), self.serialize(message))
+                heard = ear.get_message(timeout=patience)
+                if heard is None or self.deserialize(heard["data"]) != message:
+                    raise TimeoutError(f"nothing was heard within {patience:g} s")
+                return time.monotonic() - sent
+        finally:
+            client.close()
 
     def connection(self, server: int, *, patience: float) -> Any:
         """

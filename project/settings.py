@@ -367,6 +367,7 @@ LOGGING: dict[str, Any] = {
         "daphne.server": {"level": "WARNING"},
         # A refused request is an answer, not a warning to wake somebody for.
         "django.request": {"level": "ERROR"},
+        "httpx2": {"level": "WARNING"},  # what commands ask of other sites, each with its address
         # What each notification's number is, for programs: see "Follow one notification" in docs/operations.md.
         "notifications.told": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
         # The servers have handlers of their own, which would say it in their own way.

@@ -73,6 +73,17 @@ def is_supported() -> bool:
     return not layer or isinstance(layer, InMemoryChannelLayer) or is_ours(layer)
 
 
+def is_in_memory() -> bool:
+    """Whether it reaches nobody outside of this process."""
+    return isinstance(get_channel_layer(), InMemoryChannelLayer)
+
+
+def redis_layer() -> RedisLayer | None:
+    """The configured layer, seen from below, if it is channels_redis' pub/sub layer."""
+    layer = get_channel_layer()
+    return RedisLayer(layer) if is_ours(layer) else None
+
+
 def is_there() -> bool:
     """Whether a layer is configured."""
     return get_channel_layer() is not None

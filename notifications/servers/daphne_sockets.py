@@ -12,19 +12,25 @@ pings, the process would keep. RFC 6455 (5.5.3) lets a pong stand for all pings 
 
 And it spells, and notes for a log that nobody reads, each frame for each socket. Here sockets are offered to send a
 text that goes to many as it was spelled for the first of them (`frames`), without the detours of ASGI.
+
+Its access log goes through `logging`, so that a site decides how it looks and whether it is kept.
 """
 
 import functools
+import logging
 from typing import Any
 from urllib.parse import unquote
 
 from autobahn.websocket.types import ConnectionDeny
 from daphne import http_protocol, server, ws_protocol
+from daphne.access import AccessLogGenerator
 
 from tickets.api import is_socket
 
 from ..live import extension
 from .frames import LARGEST_MESSAGE, text_frame
+
+_access = logging.getLogger("daphne.access")
 
 
 class StrictRequest(http_protocol.WebRequest):
@@ -61,6 +67,16 @@ class StrictProtocol(ws_protocol.WebSocketProtocol):
         return True
 
 
+def note_request(
+    self: Any, host: str, date: Any, request: str, status: Any = None, length: Any = None, **_: Any
+) -> None:
+    """In place of daphne's own access log, which writes to standard output past all logging."""
+    _access.info(
+        "%(request)s host=%(host)s status=%(status)s bytes=%(bytes)s",
+        {"request": request, "host": host, "status": status, "bytes": length},
+    )
+
+
 def install() -> None:
     """Have every daphne server of this process use it."""
     create_application = server.Server.create_application
@@ -72,5 +88,6 @@ def install() -> None:
         return create_application(self, protocol, scope)
 
     server.Server.create_application = create_and_offer
+    AccessLogGenerator.write_entry = note_request
     http_protocol.WebRequest = StrictRequest
     ws_protocol.WebSocketFactory.protocol = StrictProtocol

@@ -102,6 +102,7 @@ def test_a_production_site_passes_djangos_and_our_checks():
         "from django.core.management import execute_from_command_line as run;"
         "run(['manage.py', 'check', '--deploy', '--fail-level', 'WARNING'])",
         **PRODUCTION,
+        TRUSTED_PROXIES="unix",
         DJANGO_SETTINGS_MODULE="project.settings",
         DATABASE_URL="postgresql://usher@127.0.0.1:1/usher",
         REDIS_URL="redis://127.0.0.1:1/0",
