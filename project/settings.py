@@ -370,8 +370,11 @@ LOGGING: dict[str, Any] = {
         "httpx2": {"level": "WARNING"},  # what commands ask of other sites, each with its address
         # What each notification's number is, for programs: see "Follow one notification" in docs/operations.md.
         "notifications.told": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
-        # The servers have handlers of their own, which would say it in their own way.
-        **{name: {"handlers": [], "propagate": True} for name in ("uvicorn", "uvicorn.access", "django.server")},
+        # The servers have handlers of their own, which would say it in their own way. At INFO uvicorn logs the address
+        # of every socket with its query string; what is said on its command line does not count beside this.
+        "uvicorn": {"handlers": [], "propagate": True, "level": "WARNING"},
+        "uvicorn.access": {"handlers": [], "propagate": True},
+        "django.server": {"handlers": [], "propagate": True, "level": "INFO"},
     },
 }
 for _name, _level in LOG_LEVELS.items():
