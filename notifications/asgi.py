@@ -52,6 +52,6 @@ def _places() -> tuple[str, str, frozenset[str]]:
     """Where the pages begin on this site, where the API does, and the probes."""
     pages, tickets, *probes = (
         "/" + reverse(f"usher:{name}").removeprefix(get_script_prefix())
-        for name in ("inbox", "tickets", "healthz", "readyz")
+        for name in ("inbox", "tickets", "healthz", "readyz", "metrics")
     )
     return pages, tickets.removesuffix("tickets/"), frozenset(probes)

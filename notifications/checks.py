@@ -11,8 +11,9 @@ from .conf import Conf, conf
 from .wire.content import kind_problem
 
 POLICIES = ("reauth", "close", "ignore")
+SHORTEST_TOKEN = 20
 _NAMES = [name for name, value in vars(Conf).items() if isinstance(value, property)]
-_NO_NUMBERS = ("ON_EXPIRY", "AUTHENTICATE_EACH_MESSAGE", "KINDS", "UNMUTABLE_KINDS")
+_NO_NUMBERS = ("ON_EXPIRY", "AUTHENTICATE_EACH_MESSAGE", "KINDS", "UNMUTABLE_KINDS", "METRICS_TOKEN")
 
 
 @register("notifications")
@@ -47,6 +48,15 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                 f"NOTIFICATIONS['AUTHENTICATE_EACH_MESSAGE'] is {each!r}.",
                 hint="It is True or False.",
                 id="notifications.E005",
+            )
+        )
+    token: object = conf.METRICS_TOKEN
+    if not isinstance(token, str) or 0 < len(token) < SHORTEST_TOKEN or not token.isascii():
+        found.append(
+            Error(
+                "NOTIFICATIONS['METRICS_TOKEN'] can be guessed, or cannot stand in a header.",
+                hint="Use random characters: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
+                id="notifications.E012",
             )
         )
     for name in set(getattr(settings, "NOTIFICATIONS", {})) - set(_NAMES):

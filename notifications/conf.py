@@ -136,6 +136,17 @@ class Conf:
         return self._get("COMMAND_BURST", 60)
 
     @property
+    def FIGURES_SECONDS(self) -> float:
+        """How often a process writes down what it counted, for the dashboard: one statement, fine enough for a chart of
+        an hour."""
+        return self._get("FIGURES_SECONDS", 10.0)
+
+    @property
+    def METRICS_TOKEN(self) -> str:
+        """What `/metrics` is shown for. Empty: there is no such page, but on a development site for this machine."""
+        return self._get("METRICS_TOKEN", "")
+
+    @property
     def KINDS(self) -> Mapping[str, Any]:
         """What people call the kinds that the site tells them of: `{"ci.build": _("Builds")}`. They can be muted before
         the first one has come."""

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 from asgiref.sync import async_to_sync
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
+from . import figures
 from .redis_layer import RedisLayer, is_ours
 from .wire.doorbell import HUBS, Announced, AnnouncedToMany, Asked, Changed, Ended, Kicked, Told, group_of, pack
 from .wire.streams import Announcement, Change
@@ -122,8 +123,11 @@ def _tell(group: str, message: Told) -> None:
     for hub in list(_hubs):
         hub(message)
     try:
-        _sender().send(group, pack(message))
+        sender = _sender()
+        sender.send(group, pack(message))
+        figures.ANNOUNCEMENTS.add(sender.outcome)
     except Exception as error:  # noqa: BLE001 (on purpose: the commit stands, and the sync delivers it)
+        figures.ANNOUNCEMENTS.add("lost")
         logger.warning(
             "The layer did not take an announcement (%s); the position sync will find it.", type(error).__name__
         )
@@ -132,12 +136,16 @@ def _tell(group: str, message: Told) -> None:
 class _Nobody:
     """The in-memory layer reaches nobody outside this process, and this process was told."""
 
+    outcome = "kept"
+
     def send(self, group: str, message: dict[str, Any]) -> None:
         pass
 
 
 class _Layer:
     """Any layer, through its own interface."""
+
+    outcome = "sent"
 
     def __init__(self, layer: Any) -> None:
         self._layer = layer
@@ -154,6 +162,11 @@ class _RedisPubSub:
         self._servers = [self._layer.publisher(server, patience=PATIENCE) for server in self._layer.servers]
         self._lock = threading.Lock()
         self._silent_until = 0.0
+
+    @property
+    def outcome(self) -> str:
+        """Of what was sent last: a moment after a failure nothing is tried."""
+        return "lost" if time.monotonic() < self._silent_until else "sent"
 
     def send(self, group: str, message: dict[str, Any]) -> None:
         if time.monotonic() < self._silent_until:

@@ -100,6 +100,31 @@ class Mute(models.Model):
         return self.kind
 
 
+class Figures(models.Model):
+    """
+    What one process counted in a while, for the dashboard: written by `notifications.live.sampling`, kept for hours.
+
+    `believed_until`: the process is taken for alive until then, and for gone if no other row of it has come.
+    """
+
+    server = models.CharField(max_length=100)
+    since = models.DateTimeField()
+    until = models.DateTimeField(db_index=True)
+    believed_until = models.DateTimeField()
+    counted = models.JSONField(
+        default=dict, help_text="By figure and word, what was added to it; nothing that was not."
+    )
+    now = models.JSONField(default=dict, help_text="By figure and word, how much there was at the end.")
+
+    class Meta:
+        default_permissions = ("view",)
+        verbose_name = "dashboard"
+        verbose_name_plural = "dashboard"
+
+    def __str__(self) -> str:
+        return f"{self.server} until {self.until:%H:%M:%S}"
+
+
 class Connection(models.Model):
     """
     A live, authenticated socket, as the process that holds it reported it last: for people to look at.

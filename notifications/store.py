@@ -12,6 +12,7 @@ The rules that make a number mean something:
 
 import contextlib
 import functools
+import time
 from collections.abc import Collection, Container, Iterable, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -37,6 +38,7 @@ from django.db.models.functions import Coalesce, Greatest
 
 from tickets.api import SESSION_COLUMNS, SessionState, any_of, prepared_cursor, session_sql, session_state
 
+from . import figures
 from .models import Mute, Notification, Stream, new_epoch
 from .wire import vocabulary
 from .wire.doorbell import stream_of
@@ -112,6 +114,7 @@ def sequence(user_ids: Collection[Any]) -> list[Numbered]:
         return []
     keys = [_database_key(user_id) for user_id in user_ids]
     numbered = _sequence_postgresql(keys) if connection.vendor == "postgresql" else _sequence_sqlite(keys)
+    figures.NUMBERED.add(many=len(numbered))
     # The numbers of a person ascend with the ids, but RETURNING keeps no order.
     return sorted(numbered, key=attrgetter("seq"))
 
@@ -168,11 +171,12 @@ def announcements(
     others = [item.id for item in numbered if item.id not in among]
     read = Notification.objects.in_bulk(others) if others else {}
     told = []
+    now = time.time()  # they were numbered a moment ago
     for item in numbered:
         row = said if item.id in among else read.get(item.id)
         if row is not None:
             event = _event(row, item.seq, item.id, item.user_id, muted=item.archived)
-            told.append(Announcement(item.epoch, item.fence, event))
+            told.append(Announcement(item.epoch, item.fence, event, now))
     return told
 
 
@@ -516,7 +520,9 @@ def _insert(said: Notification, copies: Sequence[Copy], mutable: bool) -> dict[U
         values.append(said.kind)
     with prepared_cursor() as cursor:
         cursor.execute(sql, values)
-        return {_PK.to_python(pk): archived is not None for pk, archived in cursor.fetchall()}
+        written = {_PK.to_python(pk): archived is not None for pk, archived in cursor.fetchall()}
+    figures.WRITTEN.add(many=len(written))
+    return written
 
 
 @functools.cache

@@ -165,6 +165,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 ALLOWED_ORIGINS = env.list("ALLOWED_ORIGINS", default=[])
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # Only what the environment names is set: each default stands, with its reason, in tickets/conf.py and
 # notifications/conf.py.
@@ -209,6 +210,7 @@ _NOTIFICATIONS = {
     "SYNC_SECONDS": env.float,
     "SWEEP_SECONDS": env.float,
     "PRESENCE_SECONDS": env.float,
+    "FIGURES_SECONDS": env.float,
     "REPLAY_PAGE": env.int,
     "RETENTION_DAYS": env.float,
     "RETENTION_COUNT": env.int,
@@ -236,6 +238,7 @@ NOTIFICATIONS = {
     # On the in-memory layer the sync is the only way between processes (manage.py notify, cron), so it looks twice as
     # often; the query is one row a listening person either way.
     **({} if REDIS_URL else {"SYNC_SECONDS": 1.0}),
+    **({"METRICS_TOKEN": METRICS_TOKEN} if METRICS_TOKEN else {}),
     **_from_environment("NOTIFICATIONS", _NOTIFICATIONS),
 }
 
@@ -318,8 +321,8 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 if not DEBUG:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
-    # Probes come from inside, over plain HTTP.
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    # Probes and metrics come from inside, over plain HTTP.
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True

@@ -21,13 +21,16 @@ PURE = (
     "notifications/client/printing.py",
 )
 WITHOUT_DJANGO = ("notifications/client/*",)  # it runs where no site is
-STANDARD_LIBRARY_ONLY = ("tickets/grants.py", "tickets/minting.py", "tickets/handshake.py")
+STANDARD_LIBRARY_ONLY = (
+    *("tickets/grants.py", "tickets/minting.py", "tickets/handshake.py"),
+    *("tickets/figures.py", "tickets/counted.py"),
+)
 # grants: plain data of the standard library only, so that what is pure on the other side can name it.
-# staff: what admin pages share, as rest is for REST.
+# figures: how anything counts, pure code too. staff: what admin pages share, as rest is for REST.
 # operators: what commands share. doctor: what it asks in that room, and why that matters.
 FACE_OF_TICKETS = (
     *("tickets.api", "tickets.signals", "tickets.rest", "tickets.staff", "tickets.grants"),
-    *("tickets.operators", "tickets.doctor"),
+    *("tickets.figures", "tickets.operators", "tickets.doctor"),
 )
 
 # What may be imported only in a few places, each with its reason where it is an exception.

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from tickets import audit
+from tickets import audit, counted
 from tickets.admission import caller_of
 from tickets.allowance import spend
 from tickets.conf import conf
@@ -69,6 +69,7 @@ def spend_attempt(request: HttpRequest | None, username: str) -> None:
             _spend("address", allowance_key(who["address"]), conf.SIGN_IN_PER_MINUTE_ADDRESS)
         _spend("name", who["name"], conf.SIGN_IN_PER_MINUTE_NAME)
     except RateLimited:
+        counted.SIGN_INS.add("limited")
         audit.record(audit.SIGNED_IN, ok=False, why="rate_limited", **who)
         raise
 
@@ -76,6 +77,7 @@ def spend_attempt(request: HttpRequest | None, username: str) -> None:
 def audit_attempt(request: HttpRequest | None, username: str, user: Any) -> None:
     """Say what became of it: `user` is who signed in, or None."""
     who = _who(request, username)
+    counted.SIGN_INS.add("refused" if user is None else "accepted")
     if user is None:
         audit.record(audit.SIGNED_IN, ok=False, why="invalid_credentials", user=_known(username), **who)
     else:

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from tickets.conf import conf
+from tickets.counted import REQUESTS, REQUESTS_REFUSED
 from tickets.places import Full, Place, Places
 from tickets.rest import RETRY_UNAVAILABLE, unavailable_body
 
@@ -52,6 +53,7 @@ class Concurrency:
         self.places = Places(
             at_once=conf.REQUESTS_AT_ONCE, line=LINE, patience=LINE_SECONDS, stuck_after=PROMPT_SECONDS
         )
+        REQUESTS.read = lambda: {"inside": self.places.inside, "waiting": self.places.waiting}
         self._running: set[asyncio.Task[Any]] = set()
         self._refused = 0
         self._told_at = float("-inf")
@@ -72,6 +74,7 @@ class Concurrency:
     def _note_refusal(self) -> None:
         """One line a second at most: there may be thousands."""
         self._refused += 1
+        REQUESTS_REFUSED.add()
         now = asyncio.get_running_loop().time()
         if now - self._told_at >= 1:
             places = self.places

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
-from tickets import audit, minting
+from tickets import audit, counted, minting
 from tickets.admission import kept_network
 from tickets.allowance import spend
 from tickets.conf import conf
@@ -49,10 +49,12 @@ def issue(
                 expires_at=expires_at,
             )
     except RateLimited:
+        counted.TICKETS_DENIED.add("rate_limited")
         audit.record(
             audit.TICKET_ISSUED, ok=False, user=user.pk, session=session_id, why="rate_limited", address=network
         )
         raise
+    counted.TICKETS_ISSUED.add(purpose)
     audit.record(audit.TICKET_ISSUED, user=user.pk, session=session_id, ticket=row.pk, purpose=purpose, address=network)
     return IssuedTicket(
         ticket=ticket,
@@ -77,7 +79,9 @@ def _session_end(user: Any, session_id: UUID, now: datetime) -> datetime:
 
 
 def _no_ticket(user: Any, session_id: UUID, reason: EndReason | None) -> SessionEnded:
-    audit.record(audit.TICKET_ISSUED, ok=False, user=user.pk, session=session_id, why=reason or "unknown_session")
+    why = reason or "unknown_session"
+    counted.TICKETS_DENIED.add(why)
+    audit.record(audit.TICKET_ISSUED, ok=False, user=user.pk, session=session_id, why=why)
     return SessionEnded(reason)
 
 
@@ -115,6 +119,7 @@ def revoke(
         raise ValueError("revoke() needs a ticket_id, a user_id or a session_id")
     now = now or timezone.now()
     revoked = Ticket.objects.filter(**named, redeemed_at=None, revoked_at=None).update(revoked_at=now)
+    counted.TICKETS_REVOKED.add(many=revoked)
     audit.record(audit.TICKETS_REVOKED, count=revoked, ticket=ticket_id, user=user_id, session=session_id)
     return revoked
 
@@ -132,4 +137,5 @@ def revoke_many(ticket_ids: Collection[int], *, by: int | str | None = None, now
         Ticket.objects.filter(pk__in=[pk for pk, _user, _session in rows]).update(revoked_at=now)
         revoked = ({"ticket": pk, "user": user_id, "session": session_id, "by": by} for pk, user_id, session_id in rows)
         audit.record_many(audit.TICKET_REVOKED, revoked)
+    counted.TICKETS_REVOKED.add(many=len(rows))
     return len(rows)

@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.utils import timezone
 
-from tickets import audit, minting, network, prepared
+from tickets import audit, counted, minting, network, prepared
 from tickets.conf import conf
 from tickets.grants import EndReason, Grant, Purpose, Refusal, TicketRefused
 from tickets.models import LoginSession, Ticket
@@ -90,6 +90,7 @@ def _judge(spent: "_Spent", address: str | None, now: datetime) -> Refusal | Non
 
 
 def _granted(spent: "_Spent", address: str | None, now: datetime) -> Grant:
+    counted.TICKETS_REDEEMED.add()
     audit.record(audit.TICKET_REDEEMED, user=spent.user_id, session=spent.session_id, ticket=spent.pk, address=address)
     return _grant(spent, now)
 
@@ -242,6 +243,7 @@ def _compare_network(spent: _Spent, address: str | None) -> Refusal | None:
 
 
 def _refused(refusal: Refusal, row: Ticket | None, address: str | None) -> TicketRefused:
+    counted.TICKETS_REFUSED.add(refusal)
     details = {"user": row.user_id, "session": row.session_id, "ticket": row.pk} if row else {}
     audit.record(audit.TICKET_REDEEMED, ok=False, why=refusal, address=address, **details)
     return TicketRefused(refusal)

@@ -17,6 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 from django.db import connections
 
 from tickets.conf import conf
+from tickets.counted import DATABASE_SECONDS, DATABASE_WAIT, THREADS, THREADS_BUSY
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,7 +52,26 @@ async def in_thread(fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) ->
     """
     work = functools.partial(fn, *args, **kwargs)
     context = contextvars.copy_context()
-    return await asyncio.get_running_loop().run_in_executor(_executor(), context.run, _with_connections, work)
+    asked = time.monotonic()
+    return await asyncio.get_running_loop().run_in_executor(_executor(), context.run, _measured, work, asked)
+
+
+_busy: set[int] = set()
+"""Threads that are at work, by their identity."""
+
+THREADS.read = lambda: conf.DATABASE_THREADS
+THREADS_BUSY.read = lambda: len(_busy)
+
+
+def _measured(work: Callable[[], R], asked: float) -> R:
+    began = time.monotonic()
+    DATABASE_WAIT.observe(began - asked)
+    _busy.add(threading.get_ident())
+    try:
+        return _with_connections(work)
+    finally:
+        _busy.discard(threading.get_ident())
+        DATABASE_SECONDS.observe(time.monotonic() - began)
 
 
 def _with_connections(work: Callable[[], R]) -> R:

@@ -12,6 +12,7 @@ Rules of this file:
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from django.db import Error as DatabaseError
 
 from tickets import tracing
 from tickets.conf import conf
-from tickets.grants import Grant, Purpose, Refusal, Unavailable
+from tickets.counted import REDEEM_SECONDS
+from tickets.grants import Grant, Purpose, Refusal, TicketRefused, Unavailable
 from tickets.redeeming import digest_of, redeem_digest, redeem_together
 from tickets.threads import in_thread
 from tickets.tokens import admit_token
@@ -60,6 +62,19 @@ class Redeemer(Generic[R]):
     async def redeem(self, ticket: str, *, purposes: frozenset[Purpose], address: str | None) -> tuple[Grant, R]:
         """`tickets.api.redeem()`, and what `then` says of the grant. Raises `TicketRefused`, or `Unavailable` if there
         is no answer in time; the ticket may be spent all the same by a job that was under way."""
+        began = time.monotonic()
+        result = "other"  # its client went away
+        try:
+            answer = await self._redeem(ticket, purposes, address)
+            result = "redeemed"
+            return answer
+        except (TicketRefused, Unavailable) as error:
+            result = "refused" if isinstance(error, TicketRefused) else "unavailable"
+            raise
+        finally:
+            REDEEM_SECONDS.observe(time.monotonic() - began, result)
+
+    async def _redeem(self, ticket: str, purposes: frozenset[Purpose], address: str | None) -> tuple[Grant, R]:
         loop = asyncio.get_running_loop()
         presented: _Presented[R] = _Presented(digest_of(ticket, address), purposes, address, loop.create_future())
         self._waiting.append(presented)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from tickets import audit, current, identification
+from tickets import audit, counted, current, identification
 from tickets.admission import caller_of, kept_network
 from tickets.conf import conf
 from tickets.grants import NOWHERE, EndReason, Grant, RefreshRaced, SessionEnded, SignedInFrom, TokenRefused
@@ -70,6 +70,7 @@ def rotate(refresh: str, *, now: datetime | None = None) -> Pair:
     session = _standing_session(session_id, now)
     if not spent:
         _refuse_spent(session, jti, now)
+    counted.TOKEN_REFRESHES.add("refreshed")
     audit.record(audit.TOKEN_REFRESHED, user=session.user_id, session=session_id)
     return _pair(session, now)
 
@@ -78,7 +79,9 @@ def _refuse_spent(session: LoginSession, jti: str, now: datetime) -> None:
     """Raise for a refresh token that is not the session's current one."""
     grace = timedelta(seconds=conf.REFRESH_GRACE)
     if jti == session.previous_jti and session.rotated_at and now - session.rotated_at < grace:
+        counted.TOKEN_REFRESHES.add("raced")
         raise RefreshRaced
+    counted.TOKEN_REFRESHES.add("reused")
     audit.record(audit.TOKEN_REUSED, ok=False, user=session.user_id, session=session.pk)
     end_session(session.pk, reason=EndReason.CREDENTIALS_CHANGED, now=now)
     raise TokenRefused
@@ -131,12 +134,15 @@ def admit_token(access: str, *, opens: bool = True, address: str | None, now: da
     try:
         grant = grant_for_token(access, opens=opens, address=address, now=now)
     except TokenRefused as refused:
+        counted.TOKENS_SHOWN.add("refused")
         audit.record(audit.TOKEN_ACCEPTED, ok=False, why=refused.why, address=address)
         raise
     except SessionEnded as ended:
+        counted.TOKENS_SHOWN.add("refused")
         whose = {"user": ended.user_id, "session": ended.session_id}
         audit.record(audit.TOKEN_ACCEPTED, ok=False, why=ended.why, address=address, **whose)
         raise
+    counted.TOKENS_SHOWN.add("accepted")
     audit.record(audit.TOKEN_ACCEPTED, user=grant.user_id, session=grant.session_id, address=address)
     return grant
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from django.db import InterfaceError, OperationalError, connection
 
+from tickets.counted import AUDIT_BACKLOG, AUDIT_LEFT_OUT
 from tickets.models import AuditEvent
 
 SECONDS: Final = 1.0
@@ -50,11 +51,16 @@ class Trail:
         """A row of the table, by its columns. Asks the database nothing, waits for nobody and raises nothing."""
         if len(self._rows) >= MOST or (by_stranger and not self._refusals.take(columns["level"])):
             self._left_out += 1
+            AUDIT_LEFT_OUT.add()
             return
         self._rows.append(columns)
         self._some.set()
         if self._thread is None or not self._thread.is_alive():
             self.start()
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._rows)
 
     def forget(self) -> None:
         """What has gathered is nobody's business any more: a child process leaves it to its parent."""
@@ -140,5 +146,6 @@ _trail = Trail()
 add = _trail.add
 flush = _trail.flush
 forget = _trail.forget
+AUDIT_BACKLOG.read = _trail.__len__
 
 os.register_at_fork(after_in_child=forget)

@@ -27,6 +27,7 @@ from typing import Final, Literal
 
 from tickets.grants import EndReason, Grant, Purpose, SessionState
 
+from .. import figures
 from ..wire.closing import CloseCode
 from ..wire.codec import BadFrame
 from ..wire.doorbell import Asked, Kicked
@@ -730,6 +731,7 @@ class Connection:
             self._send(steps, event)
         else:
             self.pushes_dropped += 1
+            figures.PUSHES_DROPPED.add()
         return steps
 
     @property
@@ -775,6 +777,7 @@ class Connection:
                 steps.append(Load(stream.name, stream.cursor, min(room, self.limits.replay_page)))
             elif self._stalled_since == inf:
                 self._stalled_since = now
+                figures.WINDOW_STALLS.add()
 
     def _say_page(self, steps: list[Step], stream: _Stream, page: Page) -> None:
         position = page.position

@@ -8,6 +8,7 @@ from channels.consumer import AsyncConsumer
 
 from tickets.api import ORIGIN_REFUSED, SCOPE_KEY, Admission, audit, tracing
 
+from .. import figures
 from ..wire.closing import CloseCode
 from ..wire.native import NativeCodec
 from . import drain, extension
@@ -59,11 +60,14 @@ class NotificationConsumer(AsyncConsumer):
         hub = Hub.here()
         drain.prepare()
         if drain.draining():
+            figures.HANDSHAKES_REFUSED.add("draining")
             await self._come_elsewhere()
             return
         if not admission.origin_ok:
             audit(ORIGIN_REFUSED, ok=False, address=admission.address, origin=admission.origin)
-        if not admission.origin_ok or not hub.admits(admission.address):
+        why = hub.refusal(admission.address) if admission.origin_ok else "origin"
+        if why:
+            figures.HANDSHAKES_REFUSED.add(why)
             await self.base_send({"type": "websocket.close"})  # before accept: a bare 403
             return
         # Before anything is awaited: it takes its place among the sockets that were just counted.

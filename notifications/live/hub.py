@@ -19,6 +19,7 @@ Promises:
 import asyncio
 import contextlib
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -29,7 +30,7 @@ from django.db import Error as DatabaseError
 
 from tickets.api import Grant, Redeemer, SessionState, allowance_key, asettle_sessions, in_thread, tracing
 
-from .. import api, fanout, store
+from .. import api, fanout, figures, store
 from ..conf import conf
 from ..wire import doorbell
 from ..wire.content import InvalidContent, content
@@ -40,6 +41,7 @@ from .connection import Connection
 from .presence import PASS_SECONDS, Presence
 from .reading import DATABASE_SECONDS, Reading
 from .rooms import Listener, Room, Turns, tell
+from .sampling import Sampling
 
 logger = logging.getLogger("notifications.hub")
 
@@ -79,10 +81,12 @@ class Hub:
         self._looked_for: set[str] = set()  # streams whose groups were joined a moment ago
         self._look_wanted = asyncio.Event()
         self._turns = Turns(self._loop)
+        self._deaf_since: float | None = None
         self.redeemer = Redeemer(_read_openings)
         self.reading = Reading()
         self.presence = Presence()
         """Told by each socket when it is welcomed and when it goes."""
+        self.sampling = Sampling(self.presence.server, now=time.time())
 
     @classmethod
     def here(cls) -> "Hub":
@@ -102,9 +106,16 @@ class Hub:
     def _start(self) -> None:
         self._stop_listening = fanout.listen(self.hand_over)
         self._ears.want(doorbell.HUBS)
+        figures.CONNECTIONS.read = lambda: Counter(socket.kind for socket in self.welcomed())
+        figures.UNAUTHENTICATED.read = self._unauthenticated.total
+        figures.DEGRADED.read = lambda: int(self._deaf_seconds() > 0)
+        figures.DEGRADED_SECONDS.read = self._deaf_seconds
         self._tasks = [
             asyncio.create_task(self._for_ever(work), name=f"usher-hub-{work.__name__}", context=tracing.unbound())
-            for work in (self._ears.listen, self._look_at_joined, self._sync, self._sweep, self._keep_list)
+            for work in (
+                *(self._ears.listen, self._look_at_joined, self._sync, self._sweep, self._keep_list),
+                self._tell_figures,
+            )
         ]
 
     @classmethod
@@ -119,6 +130,7 @@ class Hub:
         with contextlib.suppress(DatabaseError, TimeoutError):  # the leases of its rows end by themselves
             async with asyncio.timeout(STOP_SECONDS):
                 await self.presence.stop()
+                await in_thread(self.sampling.end, self.sampling.read(now=time.time()))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -131,22 +143,26 @@ class Hub:
                 await work()
             except Exception as error:  # noqa: BLE001
                 # Expected whenever Redis or the database is away; one line, since it comes again every second.
+                figures.count_failed(work.__name__)
                 logger.warning("%s: %s: %s", work.__name__.strip("_"), type(error).__name__, error)
                 await asyncio.sleep(1)
 
     # --- Who is here ---
 
-    def admits(self, address: str | None) -> bool:
-        """Whether there is room for one more socket that has shown no credential yet."""
-        return (
-            self._sockets < conf.SOCKETS_PER_PROCESS
-            and self._unauthenticated.total() < conf.UNAUTHENTICATED_PER_PROCESS
-            and self._unauthenticated[allowance_key(address)] < conf.UNAUTHENTICATED_PER_ADDRESS
-        )
+    def refusal(self, address: str | None) -> str | None:
+        """Why there is no room for one more socket that has shown no credential yet; None if there is."""
+        if self._sockets >= conf.SOCKETS_PER_PROCESS:
+            return "full"
+        if self._unauthenticated.total() >= conf.UNAUTHENTICATED_PER_PROCESS:
+            return "unauthenticated"
+        if self._unauthenticated[allowance_key(address)] >= conf.UNAUTHENTICATED_PER_ADDRESS:
+            return "unauthenticated_address"
+        return None
 
     def arrived(self, address: str | None) -> None:
         """A socket was accepted; it counts as unauthenticated until `known`, and as a socket until `gone`."""
         self._sockets += 1
+        figures.ARRIVED.add()
         self._unauthenticated[allowance_key(address)] += 1
 
     def known(self, address: str | None) -> None:
@@ -249,6 +265,7 @@ class Hub:
         try:
             message = doorbell.unpack(packed)
         except ValueError as error:
+            figures.PUSHES_REFUSED.add()
             logger.warning("A message to %s is none of ours and was dropped: %s", group, error)
             return
         if isinstance(message, doorbell.Push):
@@ -301,6 +318,7 @@ class Hub:
                 title=push.title, body=push.body, kind=push.kind, level=push.level, url=push.url, data=push.data
             )
         except InvalidContent as error:
+            figures.PUSHES_REFUSED.add()
             logger.warning("A push to %s was dropped: %s", stream, error)
             return
         event = Notification(
@@ -330,6 +348,7 @@ class Hub:
     async def _sync(self) -> None:
         await asyncio.sleep(conf.SYNC_SECONDS)
         await self._compare("look", _look, self._rooms)
+        figures.SYNCS.add("done")
         rooms = [(room.user_id, room.state_version, room.fence) for room in self._rooms.values() if room.missed_change]
         if rooms:
             for change in await self._once("changes", _changes, rooms):
@@ -366,6 +385,8 @@ class Hub:
         # query is not an old answer, though: numbers were taken back.
         if head_before <= position.head < room.head:
             return
+        if room.epoch is not None and position.epoch == room.epoch:
+            figures.FOUND_LATE.add(many=max(0, position.head - room.head))
         room.missed_change |= room.epoch is not None and position.state_version > room.state_version
         room.told(position)
         tell(room, Connection.positioned, position)
@@ -381,15 +402,30 @@ class Hub:
             state = states.get(socket.session_id)
             if state is not None:
                 socket.tell(Connection.checked, state)
+        figures.SWEEPS.add("done")
+
+    def _deaf_seconds(self) -> float:
+        """For how long the layer was not heard, as far as anybody has looked."""
+        now = time.monotonic()
+        if self._ears.ok:
+            self._deaf_since = None
+        elif self._deaf_since is None:
+            self._deaf_since = now
+        return 0.0 if self._deaf_since is None else max(now - self._deaf_since, 0.001)
 
     # --- The list of connections ---
 
     async def _keep_list(self) -> None:
         await asyncio.sleep(min(PASS_SECONDS, conf.PRESENCE_SECONDS))
+        self._deaf_seconds()
         async with asyncio.timeout(DATABASE_SECONDS):
             unheard = await self.presence.write()
         for message in unheard:
             self._heard(message)
+
+    async def _tell_figures(self) -> None:
+        await asyncio.sleep(self.sampling.pause(now=time.time()))
+        await self._once("figures", self.sampling.write, self.sampling.read(now=time.time()))
 
 
 def _read_openings(grants: Sequence[Grant]) -> list[tuple[Opening, SessionState]]:

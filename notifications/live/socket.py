@@ -36,7 +36,7 @@ from tickets.api import (
     once,
 )
 
-from .. import api
+from .. import api, figures
 from ..conf import conf
 from ..wire.closing import CloseCode
 from ..wire.codec import BadFrame, Codec
@@ -160,6 +160,11 @@ class Socket:
             raise RuntimeError("not authenticated yet")
         return grant.session_id
 
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Its protocol, and `open` or `held`."""
+        return self._codec.subprotocol, "held" if self.connection.phase is Phase.REAUTH_REQUIRED else "open"
+
     # --- Events ---
 
     def connect(self, *, ticket: str | None, since: str | None, token: str | None = None) -> None:
@@ -175,9 +180,11 @@ class Socket:
         try:
             commands = self._codec.decode(frame)
         except BadFrame as problem:
+            figures.BAD_FRAMES.add(problem.code)
             self.tell(Connection.bad_frame, problem)
             return
         for command in commands:
+            figures.COMMANDS.add(figures.word_of(command))
             self.tell(Connection.received, command)
 
     def announced(self, announcement: Announcement, now: float) -> None:
@@ -216,6 +223,8 @@ class Socket:
         for step in steps:
             if isinstance(step, Send):
                 frame = self._codec.encode(step.event)
+                if frame is not None:
+                    figures.count_sent(step.event)
                 if self._followed:
                     self._follow(step.event)
                 # Behind what waits, if anything does. The first way is the one that nearly every frame takes.
@@ -282,6 +291,7 @@ class Socket:
         self.perform(self.connection.opened(opening, session, time.time()))
         if self.connection.phase is Phase.OPEN:
             self._hub.presence.here(self._present())
+            figures.OPENED.add(self._codec.subprotocol)
             logger.info(_OPEN, {**self._ids(), **self._place()})
 
     async def _load(self, step: Load) -> None:
@@ -289,7 +299,11 @@ class Socket:
         if page is None:
             self.tell(Connection.load_failed, step.stream)
         else:
+            said_before = figures.said_live()
             self.tell(Connection.page, page)
+            if page.events and (said := figures.said_live() - said_before):
+                late = time.time() - page.events[-1].created_at.timestamp()
+                figures.DELIVERY_SECONDS.observe(late, "read", said)
 
     async def _check(self, step: Check) -> None:
         session = await self._read_session(step.session_id)
@@ -418,6 +432,7 @@ class Socket:
             return
         self._released = True
         code = self.connection.code
+        figures.CLOSED.add(str(int(code or client_code or 0)))
         self.connection.disconnected()
         self._set_timer()
         self._leave()

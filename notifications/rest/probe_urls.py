@@ -1,9 +1,10 @@
 from django.urls import path
 
-from . import probes
+from . import metrics, probes
 
 urlpatterns = [
     path("healthz", probes.healthz, name="healthz"),
     path("readyz", probes.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path(".well-known/usher", probes.well_known, name="well-known"),
 ]

@@ -68,6 +68,7 @@ class AnnouncedToMany(msgspec.Struct, frozen=True, tag="announced_to_many"):
     recipients: list[Recipient]
     archived: bool = False
     """From the start: these have muted the kind."""
+    numbered_at: float = 0.0
 
     @classmethod
     def of(cls, origin: str, announcements: list[Announcement]) -> "AnnouncedToMany":
@@ -86,6 +87,7 @@ class AnnouncedToMany(msgspec.Struct, frozen=True, tag="announced_to_many"):
                 Recipient(item.stream, item.seq, item.event.id, item.epoch, item.fence) for item in announcements
             ],
             archived=said.archived,
+            numbered_at=announcements[0].numbered_at,
         )
 
     def announcement(self, recipient: Recipient) -> Announcement:
@@ -104,7 +106,7 @@ class AnnouncedToMany(msgspec.Struct, frozen=True, tag="announced_to_many"):
             seen=self.archived,
             archived=self.archived,
         )
-        return Announcement(recipient.epoch, recipient.fence, event)
+        return Announcement(recipient.epoch, recipient.fence, event, self.numbered_at)
 
 
 class Changed(msgspec.Struct, frozen=True, tag="changed"):

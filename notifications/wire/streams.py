@@ -1,6 +1,6 @@
 """The plain data that crosses between the database, the hub and a connection. No Django, no I/O."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .vocabulary import Notification, StateChanged
 
@@ -39,6 +39,8 @@ class Announcement:
     epoch: str
     fence: int
     event: Notification
+    numbered_at: float = field(default=0.0, compare=False)
+    """POSIX seconds by the clock of whoever numbered it, to tell how long it took; 0: not known."""
 
     @property
     def stream(self) -> str:

@@ -10,7 +10,7 @@ NUMBERS = [
     name
     for name, value in vars(Conf).items()
     if isinstance(value, property)
-    and name not in ("ON_EXPIRY", "AUTHENTICATE_EACH_MESSAGE", "KINDS", "UNMUTABLE_KINDS")
+    and name not in ("ON_EXPIRY", "AUTHENTICATE_EACH_MESSAGE", "KINDS", "UNMUTABLE_KINDS", "METRICS_TOKEN")
 ]
 
 
@@ -36,6 +36,9 @@ def test_the_sites_own_settings_pass():
         ({"WINDOW": True}, "notifications.E002"),
         ({"WINDOW": None}, "notifications.E002"),
         ({"GRACE_SECONDS": float("nan")}, "notifications.E002"),
+        ({"METRICS_TOKEN": "short"}, "notifications.E012"),
+        ({"METRICS_TOKEN": None}, "notifications.E012"),
+        ({"METRICS_TOKEN": "ü" * 40}, "notifications.E012"),
         ({"WINDOWS": 64}, "notifications.E003"),
         ({"window": 64}, "notifications.E003"),
         ({"AUTHENTICATE_EACH_MESSAGE": "0"}, "notifications.E005"),

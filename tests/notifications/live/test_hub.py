@@ -182,19 +182,20 @@ async def test_room_for_sockets_without_a_credential(hub, settings):
     }
     a, also_a, b, c = "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "192.0.2.1"  # who has one address has a /64
     hub.arrived(a), hub.arrived(also_a)
-    assert (hub.admits(a), hub.admits(also_a), hub.admits(b)) == (False, False, True)
+    address = "unauthenticated_address"
+    assert (hub.refusal(a), hub.refusal(also_a), hub.refusal(b)) == (address, address, None)
     hub.arrived(b)
-    assert not hub.admits(c)
+    assert hub.refusal(c) == "unauthenticated"
     hub.known(also_a)
-    assert (hub.admits(a), hub.admits(c)) == (True, True)
+    assert (hub.refusal(a), hub.refusal(c)) == (None, None)
 
 
 async def test_a_full_process(hub, settings):
     settings.NOTIFICATIONS = {**settings.NOTIFICATIONS, "SOCKETS_PER_PROCESS": 1}
     hub.arrived("a"), hub.known("a")
-    assert not hub.admits("b")
+    assert hub.refusal("b") == "full"
     hub.gone()
-    assert hub.admits("b")
+    assert hub.refusal("b") is None
 
 
 class Ears:
