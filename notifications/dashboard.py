@@ -66,15 +66,18 @@ class Points:
             yield point, min(until, left + self.step) - max(since, left)
 
     def add(self, since: float, until: float, added: Mapping[str, float], now: Mapping[str, float]) -> None:
-        """A stretch of time of one process."""
+        """A stretch of time of one process. What was added is spread over its points, what is there stands in those
+        whose middle it has."""
         if until <= since:
             return
         for point, seconds in self.overlaps(since, until):
             self.seen[point] = self.seen[point] + seconds
             for name, value in added.items():
                 self.series[name][point] += value * seconds / (until - since)
-            for name, value in (*now.items(), ("processes", 1.0)):
-                self.series[name][point] += value * seconds / self.step
+            middle = self.first + (point + 0.5) * self.step
+            if since <= middle < until:
+                for name, value in (*now.items(), ("processes", 1.0)):
+                    self.series[name][point] += value
 
     def told(self) -> dict[str, list[float | None]]:
         """By series, with None where nobody told of half a point."""

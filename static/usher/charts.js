@@ -6,13 +6,12 @@
  */
 
 /** @typedef {(number | null)[]} Values one for each point; null: nobody knows */
-/** @typedef {{ name: string, label: string, values: Values, area?: boolean }} Series */
+/** @typedef {{ name: string, label: string, look: number, values: Values, area?: boolean }} Series `look`: which colour */
 /** @typedef {{ first: number, step: number }} Axis in POSIX seconds */
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Of the drawing itself; the page scales it. */
-export const WIDTH = 600;
+/** Pixels; how wide, the page decides. */
 export const HEIGHT = 150;
 const TOP = 8;
 const BOTTOM = 20;
@@ -40,25 +39,26 @@ export function ceiling(greatest, parts = LINES) {
  *
  * @param {Values} values
  * @param {number} top what stands at the upper edge
+ * @param {number} width
  * @returns {{ x: number, y: number }[][]}
  */
-export function stretches(values, top) {
+export function stretches(values, top, width) {
   /** @type {{ x: number, y: number }[][]} */
   const found = [];
   let before = false;
   values.forEach((value, point) => {
     if (value !== null) {
       if (!before) found.push([]);
-      found.at(-1)?.push({ x: across(point, values.length), y: down(value, top) });
+      found.at(-1)?.push({ x: across(point, values.length, width), y: down(value, top) });
     }
     before = value !== null;
   });
   return found;
 }
 
-/** @param {number} point @param {number} many */
-function across(point, many) {
-  return round(LEFT + ((point + 0.5) / many) * (WIDTH - LEFT - RIGHT));
+/** @param {number} point @param {number} many @param {number} width */
+function across(point, many, width) {
+  return round(LEFT + ((point + 0.5) / many) * (width - LEFT - RIGHT));
 }
 
 /** @param {number} value @param {number} top */
@@ -85,6 +85,21 @@ export function gaps(values) {
     else found.push([point, point + 1]);
   });
   return found;
+}
+
+/**
+ * Of what comes in bursts, the mean of so many points up to each. Gaps stay, and count for nothing.
+ *
+ * @param {Values} values
+ * @param {number} many
+ * @returns {Values}
+ */
+export function smooth(values, many) {
+  return values.map((value, point) => {
+    if (value === null) return null;
+    const known = values.slice(Math.max(0, point + 1 - many), point + 1).filter((each) => each !== null);
+    return known.reduce((one, other) => one + other, 0) / known.length;
+  });
 }
 
 /**
@@ -125,41 +140,43 @@ export function shape(tag, attributes, text) {
  * @param {Series[]} series
  * @param {Axis} axis
  * @param {number | null} chosen the point that is looked at
+ * @param {number} width
  */
-export function draw(svg, series, axis, chosen) {
+export function draw(svg, series, axis, chosen, width) {
   const many = series[0]?.values.length ?? 0;
   const top = ceiling(Math.max(0, ...series.flatMap(({ values }) => values.map((value) => value ?? 0))));
-  svg.replaceChildren(...grid(top), ...marks(axis, many), ...unknown(series[0]?.values ?? []));
-  for (const [number, each] of series.entries()) svg.append(...line(each, number, top));
-  if (chosen !== null && chosen < many) svg.append(...looked(series, chosen, top));
+  svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+  svg.replaceChildren(...grid(top, width), ...marks(axis, many, width), ...unknown(series[0]?.values ?? [], width));
+  for (const each of series) svg.append(...line(each, top, width));
+  if (chosen !== null && chosen < many) svg.append(...looked(series, chosen, top, width));
 }
 
-/** @param {number} top */
-function grid(top) {
+/** @param {number} top @param {number} width */
+function grid(top, width) {
   return Array.from({ length: LINES + 1 }, (_, number) => (top / LINES) * number).flatMap((value) => {
     const y = down(value, top);
     return [
-      shape("line", { class: value ? "dash-grid-line" : "dash-base-line", x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y }),
+      shape("line", { class: value ? "dash-grid-line" : "dash-base-line", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }),
       shape("text", { class: "dash-y", x: LEFT - 6, y: y + 3.5 }, short(value)),
     ];
   });
 }
 
-/** The quarters of an hour. @param {Axis} axis @param {number} many */
-function marks({ first, step }, many) {
+/** The quarters of an hour. @param {Axis} axis @param {number} many @param {number} width */
+function marks({ first, step }, many, width) {
   const found = [];
   for (let at = Math.ceil(first / MARK_SECONDS) * MARK_SECONDS; at < first + many * step; at += MARK_SECONDS) {
-    const x = across((at - first) / step - 0.5, many);
-    if (x > LEFT + 15 && x < WIDTH - RIGHT - 15) {
+    const x = across((at - first) / step - 0.5, many, width);
+    if (x > LEFT + 15 && x < width - RIGHT - 15) {
       found.push(shape("text", { class: "dash-x", x, y: HEIGHT - 5 }, clock(at)));
     }
   }
   return found;
 }
 
-/** Where nobody said anything. @param {Values} values */
-function unknown(values) {
-  const wide = (WIDTH - LEFT - RIGHT) / values.length;
+/** Where nobody said anything. @param {Values} values @param {number} width */
+function unknown(values, width) {
+  const wide = (width - LEFT - RIGHT) / values.length;
   return gaps(values).map(([from, to]) => {
     const x = round(LEFT + from * wide);
     const size = { width: round((to - from) * wide), height: HEIGHT - TOP - BOTTOM };
@@ -167,35 +184,36 @@ function unknown(values) {
   });
 }
 
-/** @param {Series} series @param {number} number @param {number} top */
-function line({ values, area }, number, top) {
-  return stretches(values, top).flatMap((points) => {
+/** @param {Series} series @param {number} top @param {number} width */
+function line({ values, area, look }, top, width) {
+  return stretches(values, top, width).flatMap((points) => {
     const path = points.map(({ x, y }, index) => `${index ? "L" : "M"}${x} ${y}`).join("");
     const begin = points[0]?.x ?? 0;
     const end = points.at(-1)?.x ?? 0;
     const d = points.length === 1 ? `${path}h1` : path;
-    const drawn = [shape("path", { class: `dash-line dash-s${number}`, d })];
+    const drawn = [shape("path", { class: `dash-line dash-s${look}`, d })];
     const base = HEIGHT - BOTTOM;
-    if (area) drawn.unshift(shape("path", { class: `dash-area dash-s${number}`, d: `${path}L${end} ${base}L${begin} ${base}Z` }));
+    const under = `${path}L${end} ${base}L${begin} ${base}Z`;
+    if (area) drawn.unshift(shape("path", { class: `dash-area dash-s${look}`, d: under }));
     return drawn;
   });
 }
 
-/** @param {Series[]} series @param {number} point @param {number} top */
-function looked(series, point, top) {
+/** @param {Series[]} series @param {number} point @param {number} top @param {number} width */
+function looked(series, point, top, width) {
   const many = series[0]?.values.length ?? 1;
-  const x = across(point, many);
-  const dots = series.flatMap(({ values }, number) => {
+  const x = across(point, many, width);
+  const dots = series.flatMap(({ values, look }) => {
     const value = values[point];
     return value === null || value === undefined
       ? []
-      : [shape("circle", { class: `dash-dot-at dash-s${number}`, cx: x, cy: down(value, top), r: 3 })];
+      : [shape("circle", { class: `dash-dot-at dash-s${look}`, cx: x, cy: down(value, top), r: 3 })];
   });
   return [shape("line", { class: "dash-cross", x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM }), ...dots];
 }
 
-/** Which point is at a place of the drawing. @param {number} x from 0 to 1, of its width @param {number} many */
-export function pointAt(x, many) {
-  const inside = (x * WIDTH - LEFT) / (WIDTH - LEFT - RIGHT);
+/** Which point is at a place of the drawing. @param {number} x in pixels @param {number} many @param {number} width */
+export function pointAt(x, many, width) {
+  const inside = (x - LEFT) / (width - LEFT - RIGHT);
   return Math.min(many - 1, Math.max(0, Math.floor(inside * many)));
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { HEIGHT, WIDTH, clock, draw, pointAt, shape, short } from "./charts.js";
+import { clock, draw, pointAt, shape, short, smooth } from "./charts.js";
 
 /** @import { Series, Values } from "./charts.js" */
 
@@ -20,12 +20,17 @@ import { HEIGHT, WIDTH, clock, draw, pointAt, shape, short } from "./charts.js";
  * @property {{ open: number, held: number, degraded: number } | null} present
  * @property {Process[]} processes
  */
-/** @typedef {{ title: string, unit: string, per: number, area?: boolean, lines: [string, string][] }} Chart */
+/** @typedef {{ title: string, unit: string, per: number, area?: boolean, lines: [string, string, number?][] }} Chart */
 
 const MINUTE = 60;
 const TIMEOUT_MS = 10_000;
 
-/** `per`: of what is added, how much in so many seconds; 0: what is there. @type {Chart[]} */
+/**
+ * `per`: of what is added, how much in so many seconds; 0: what is there. Of a line its series, its name and, if it is
+ * not the next, its colour.
+ *
+ * @type {Chart[]}
+ */
 const CHARTS = [
   { title: "Connections", unit: "now", per: 0, area: true, lines: [["open", "open"], ["held", "held"]] },
   { title: "Notifications", unit: "a second", per: 1, area: true, lines: [["live", "live"], ["replayed", "replayed"]] },
@@ -42,7 +47,7 @@ const CHARTS = [
     per: MINUTE,
     lines: [["replays", "resumed"], ["resets", "reset"], ["lost", "announcements lost"]],
   },
-  { title: "Processes", unit: "now", per: 0, lines: [["processes", "all"], ["degraded", "degraded"]] },
+  { title: "Processes", unit: "now", per: 0, lines: [["processes", "all"], ["degraded", "degraded", 2]] },
 ];
 
 /** What is told altogether, by word: figures of one heading. @type {[string, string[]][]} */
@@ -79,6 +84,7 @@ class Dashboard {
     this.one("[data-pause]").onclick = () => this.#pause();
     this.one("[data-table]").onclick = () => this.#turn();
     this.one("[data-charts]").append(...CHARTS.map((chart) => this.#card(chart)));
+    new ResizeObserver(() => this.#draw()).observe(this.one("[data-charts]"));
     document.addEventListener("visibilitychange", () => this.#look());
     this.#look();
   }
@@ -158,7 +164,8 @@ class Dashboard {
     this.#showTiles(hour);
     this.#draw();
     this.#showTables();
-    this.one("[data-lists]").replaceChildren(...LISTS.map(([title, names]) => this.#list(title, names, hour)), this.#processes(hour));
+    const lists = LISTS.map(([title, names]) => this.#list(title, names, hour));
+    this.one("[data-lists]").replaceChildren(...lists, this.#processes(hour));
   }
 
   /** @param {Hour} hour */
@@ -194,7 +201,7 @@ class Dashboard {
     title.append(make("small", chart.unit));
     const at = make("span", undefined, "dash-when");
     head.append(title, at);
-    const svg = /** @type {SVGElement} */ (shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" }));
+    const svg = /** @type {SVGElement} */ (shape("svg", { "aria-hidden": "true" }));
     // As a slider it is moved by keys and said aloud by what it stands at.
     const stage = make("div", undefined, "dash-stage");
     for (const [name, value] of [["role", "slider"], ["tabindex", "0"], ["aria-label", `${chart.title}, ${chart.unit}`]]) {
@@ -202,10 +209,10 @@ class Dashboard {
     }
     stage.append(svg);
     const legend = make("ul", undefined, "dash-legend");
-    const values = chart.lines.map(([, label], number) => {
+    const values = chart.lines.map(([, label, look], number) => {
       const item = make("li");
       const key = shape("svg", { viewBox: "0 0 20 8", "aria-hidden": "true" });
-      key.append(shape("path", { class: `dash-line dash-s${number}`, d: "M0 4H20" }));
+      key.append(shape("path", { class: `dash-line dash-s${look ?? number}`, d: "M0 4H20" }));
       const value = make("b", "–");
       item.append(key, `${label} `, value);
       legend.append(item);
@@ -223,7 +230,7 @@ class Dashboard {
   /** @param {PointerEvent} event @param {SVGElement} svg */
   #pointOf(event, svg) {
     const box = svg.getBoundingClientRect();
-    return pointAt((event.clientX - box.left) / box.width, this.#many());
+    return pointAt(event.clientX - box.left, this.#many(), box.width);
   }
 
   #many() {
@@ -237,7 +244,9 @@ class Dashboard {
     const last = this.#many() - 1;
     const at = this.#chosen() ?? last;
     const minute = Math.round(MINUTE / hour.step);
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, ArrowDown: at - 1, ArrowUp: at + 1, PageDown: at - minute, PageUp: at + minute, Home: 0, End: last }[event.key];
+    /** @type {Record<string, number>} */
+    const ways = { ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, Home: 0, End: last };
+    const to = { ...ways, PageDown: at - minute, PageUp: at + minute }[event.key];
     if (event.key === "Escape") this.#lookAt(null);
     if (to === undefined) return;
     event.preventDefault();
@@ -264,7 +273,8 @@ class Dashboard {
     const chosen = this.#chosen();
     for (const { chart, svg, values, at } of this.#drawn) {
       const series = seriesOf(chart, hour);
-      draw(svg, series, hour, chosen);
+      const width = svg.clientWidth;
+      if (width) draw(svg, series, hour, chosen, width);
       const point = chosen ?? this.#many() - 1;
       const told = series.map(({ values: all }) => short(all[point]));
       values.forEach((place, number) => (place.textContent = told[number] ?? "–"));
@@ -288,7 +298,8 @@ class Dashboard {
     if (place.hidden || !hour) return;
     const columns = CHARTS.flatMap((chart) => chart.lines.map(([name, label]) => ({ chart, name, label })));
     const table = make("table");
-    table.append(make("caption", "The last hour by minutes. What happened: how often in that minute. What is there: at its end."));
+    const means = "What happened: how often in that minute. What is there: at its end.";
+    table.append(make("caption", `The last hour by minutes. ${means}`));
     const groups = make("tr");
     groups.append(heading("", "col"));
     for (const chart of CHARTS) {
@@ -323,7 +334,8 @@ class Dashboard {
 
   /** @param {string} title @param {string[]} names @param {Hour} hour */
   #list(title, names, hour) {
-    const rows = names.flatMap((name) => Object.entries(hour.totals[name] ?? {})).sort(([, one], [, other]) => other - one);
+    const rows = names.flatMap((name) => Object.entries(hour.totals[name] ?? {}));
+    rows.sort(([, one], [, other]) => other - one);
     const greatest = Math.max(1, ...rows.map(([, value]) => value));
     const card = make("section", undefined, "dash-card");
     const head = make("h2", title);
@@ -385,10 +397,12 @@ function sum(words) {
 
 /** As a chart draws them. @param {Chart} chart @param {Hour} hour @returns {Series[]} */
 function seriesOf(chart, hour) {
-  return chart.lines.map(([name, label]) => {
-    const values = hour.series[name] ?? [];
-    const scaled = chart.per ? values.map((value) => (value === null ? null : (value * chart.per) / hour.step)) : values;
-    return { name, label, values: scaled, area: Boolean(chart.area) };
+  return chart.lines.map(([name, label, look], number) => {
+    const all = hour.series[name] ?? [];
+    const values = chart.per
+      ? smooth(all, chart.per / hour.step).map((value) => (value === null ? null : (value * chart.per) / hour.step))
+      : all;
+    return { name, label, look: look ?? number, values, area: Boolean(chart.area) };
   });
 }
 

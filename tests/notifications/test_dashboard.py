@@ -64,6 +64,13 @@ def test_what_happened_in_several_points_is_spread_over_them():
     assert told["series"]["issued"][:4] == [2.5, 5, 2.5, None]
 
 
+def test_of_several_rows_in_a_point_one_says_what_is_there():
+    told = hour(*(row(second, second + 1, connections=connections(open=second)) for second in range(10)))
+    assert told["series"]["open"][0] == 5
+    assert told["series"]["processes"][0] == 1
+    assert hour(row(5, 20, lease=0))["series"]["processes"][:3] == [1, 1, None]
+
+
 def test_where_nobody_says_anything_there_is_a_gap():
     told = hour(row(0, 10, ISSUED), row(30, 40))
     assert told["series"]["issued"][:5] == [10, None, None, 0, None]
