@@ -10,12 +10,13 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from .conf import conf
 from .dashboard import last_hour
 from .models import Figures
 from .wire.closing import CloseCode
 
-LOOK_SECONDS = 5
-"""How often an open page asks again: half of how often there is news."""
+LOOK_SECONDS = 5.0
+"""How often an open page asks again, at most: twice as often as there is news."""
 
 
 @admin.register(Figures)
@@ -36,7 +37,7 @@ class DashboardAdmin(admin.ModelAdmin):
             "title": "Dashboard",
             "opts": self.opts,
             "live": reverse("admin:notifications_figures_live", current_app=self.admin_site.name),
-            "look_seconds": LOOK_SECONDS,
+            "look_seconds": f"{min(LOOK_SECONDS, conf.FIGURES_SECONDS / 2):g}",
             "codes": {str(int(code)): code.sentence for code in CloseCode},
             **(extra_context or {}),
         }

@@ -11,6 +11,7 @@ Rules of this file:
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
+from itertools import product
 from math import inf
 from typing import Final
 
@@ -74,7 +75,7 @@ class Gauge(Figure):
         read = self.read()
         if not isinstance(read, Mapping):
             return {(): float(read)}
-        found: dict[tuple[str, ...], float] = {}
+        found = dict.fromkeys(product(*self.of), 0.0)
         for key, value in read.items():
             words = (key,) if isinstance(key, str) else key
             known = tuple(word if word in of else OTHER for word, of in zip(words, self.of, strict=True))

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
@@ -21,6 +22,13 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+LOOK = "rules => axe.run({within}, {{runOnly: rules, resultTypes: ['violations']}})"
+THEMES = {
+    "light, wide": {"color_scheme": "light", "viewport": {"width": 1200, "height": 800}},
+    "dark, narrow": {"color_scheme": "dark", "viewport": {"width": 390, "height": 800}},
+}
 expect.set_options(timeout=20_000)  # ten times what is promised
 
 
@@ -89,6 +97,34 @@ async def profile(browser):
             await context.close()
 
     return open_profile
+
+
+@pytest.fixture(scope="session")
+def axe():
+    if not AXE.is_file():
+        message = f"NO AXE: `make test` installs it, where Node.js is, as {AXE}; no page's accessibility was tested"
+        assert os.environ.get("CI") != "true", message
+        pytest.skip(message)
+    return AXE.read_text()
+
+
+@pytest.fixture
+def violations(axe):
+    """Of a page as it stands: each with the elements concerned. Of its colours, the measured contrast is in it."""
+
+    async def found(page, within="document"):
+        await page.evaluate(axe)  # not as a script of the page, which its policy would refuse
+        # What moves in is half transparent, and no contrast can be measured of it.
+        await page.evaluate("Promise.all(document.getAnimations().map(each => each.finished.catch(() => {})))")
+        result = await page.evaluate(LOOK.format(within=within), RULES)
+        assert result["passes"], "axe has looked at something"
+        return [
+            (rule["id"], node["html"][:200], node.get("failureSummary", ""))
+            for rule in result["violations"]
+            for node in rule["nodes"]
+        ]
+
+    return found
 
 
 class Wire:

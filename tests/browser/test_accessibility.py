@@ -1,12 +1,11 @@
 """The pages for people who see, hear or move differently: axe on each of them in both themes; everything by keys."""
 
-import os
 import re
-from pathlib import Path
 
 import pytest
 from playwright.async_api import expect
 
+from .conftest import THEMES
 from .test_elements import bell, opened, panel
 from .test_inbox import LOST, fill_in, live, tell, titles
 
@@ -14,42 +13,6 @@ pytestmark = [
     pytest.mark.parametrize("stack_kind", ["embedded"], indirect=True),
     pytest.mark.parametrize("server_kind", ["uvicorn"], indirect=True),
 ]
-
-AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-THEMES = {
-    "light, wide": {"color_scheme": "light", "viewport": {"width": 1200, "height": 800}},
-    "dark, narrow": {"color_scheme": "dark", "viewport": {"width": 390, "height": 800}},
-}
-
-
-@pytest.fixture(scope="session")
-def axe():
-    if not AXE.is_file():
-        message = f"NO AXE: `make test` installs it, where Node.js is, as {AXE}; no page's accessibility was tested"
-        assert os.environ.get("CI") != "true", message
-        pytest.skip(message)
-    return AXE.read_text()
-
-
-@pytest.fixture
-def violations(axe):
-    """Of a page as it stands: each with the elements concerned. Of its colours, the measured contrast is in it."""
-
-    async def found(page):
-        await page.evaluate(axe)  # not as a script of the page, which its policy would refuse
-        # What moves in is half transparent, and no contrast can be measured of it.
-        await page.evaluate("Promise.all(document.getAnimations().map(each => each.finished.catch(() => {})))")
-        result = await page.evaluate("rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", RULES)
-        assert result["passes"], "axe has looked at something"
-        return [
-            (rule["id"], node["html"][:200], node.get("failureSummary", ""))
-            for rule in result["violations"]
-            for node in rule["nodes"]
-        ]
-
-    return found
 
 
 async def fill(site, person):

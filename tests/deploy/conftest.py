@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import front
-from tests.deploy.fleet import NAME, Change, Fleet, Front, make_certificate
+from tests.deploy.fleet import METRICS_TOKEN, NAME, Change, Fleet, Front, make_certificate
 from tests.support.stack import Stack
 
 
@@ -33,6 +33,7 @@ def production(stacks) -> Iterator[Stack]:
         JWT_SIGNING_KEY="tokens-" + "9876543210" * 5,
         ALLOWED_HOSTS=NAME,
         TRUSTED_PROXIES="unix",
+        METRICS_TOKEN=METRICS_TOKEN,
         TICKETS_ISSUE_BURST="1000",
         TICKETS_SIGN_IN_PER_MINUTE_NAME="1000",
     )

@@ -16,6 +16,7 @@ from tests.support.stack import Stack
 
 DEPLOY = ROOT / "deploy"
 NAME = "localhost"
+METRICS_TOKEN = "a-token-that-nobody-guesses"
 
 Change = Callable[[str], str]
 
@@ -58,6 +59,7 @@ class Front:
         self.directory = directory
         self.stack = stack
         self.port, self.plain_port = free_port(), free_port()
+        self.metrics_ports = free_port(), free_port()
         self.http, self.ws = f"https://{NAME}:{self.port}", f"wss://{NAME}:{self.port}"
         self.plain = f"http://{NAME}:{self.plain_port}"
         self.certificate = certificate
@@ -103,6 +105,8 @@ class Front:
         replaced = {
             "listen 443": f"listen 127.0.0.1:{self.port}",
             "listen 80": f"listen 127.0.0.1:{self.plain_port}",
+            "127.0.0.1:9401": f"127.0.0.1:{self.metrics_ports[0]}",
+            "127.0.0.1:9402": f"127.0.0.1:{self.metrics_ports[1]}",
             "usher.example": NAME,
             "/etc/ssl/usher": str(self.certificate),
             "/var/log/nginx": str(self.directory / "log"),

@@ -9,7 +9,7 @@ import subprocess
 import httpx
 import pytest
 
-from tests.deploy.fleet import DEPLOY, Fleet
+from tests.deploy.fleet import DEPLOY, METRICS_TOKEN, Fleet
 from tests.support.client import Person, Refused
 from tests.support.processes import wait_until
 
@@ -87,6 +87,21 @@ def test_what_is_not_for_the_outside(make_front, fleet):
             http.get(front.plain, headers={"Host": "scanner.example"})
         with pytest.raises(httpx.ConnectError):  # no certificate for who calls it by an address
             http.get(front.http.replace("localhost", "127.0.0.1"))
+
+
+def test_prometheus_asks_each_process_by_a_way_of_its_own(make_front, fleet):
+    front = make_front(fleet.directory, lambda text: text.replace("#include usher/metrics", "include usher/metrics"))
+    shown = {"Authorization": f"Bearer {METRICS_TOKEN}"}
+    started = set()
+    for port in front.metrics_ports:
+        with httpx.Client(trust_env=False, base_url=f"http://127.0.0.1:{port}") as http:
+            answer = http.get("/metrics", headers=shown)
+            assert answer.status_code == 200, answer.text
+            started.add(re.search(r"^process_start_time_seconds (\S+)$", answer.text, re.MULTILINE)[1])
+            assert "usher_tickets_issued_total" in answer.text
+            assert http.get("/metrics").status_code == 404
+            assert http.get("/readyz", headers=shown).status_code == 404
+    assert len(started) == 2, "two processes"
 
 
 async def whisper(front) -> None:

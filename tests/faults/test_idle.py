@@ -13,11 +13,12 @@ from tests.support.servers import Server
 
 MANY = size(200, 1_000)
 SECONDS = size(4.0, 60.0)
-SYNC, SWEEP, RENEW = size((0.5, 1.0, 1.0), (2.0, 10.0, 15.0))
+SYNC, SWEEP, RENEW, FIGURES = size((0.5, 1.0, 1.0, 1.0), (2.0, 10.0, 15.0, 10.0))
 PACE = {
     "NOTIFICATIONS_SYNC_SECONDS": str(SYNC),
     "NOTIFICATIONS_SWEEP_SECONDS": str(SWEEP),
     "NOTIFICATIONS_PRESENCE_SECONDS": str(RENEW),
+    "NOTIFICATIONS_FIGURES_SECONDS": str(FIGURES),
 }
 QUIET_AFTER = 2.5
 """Seconds until the last trace of opening them is written."""
@@ -30,6 +31,7 @@ WORDS = {
     "transaction": re.compile(r"^(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE)"),
     "sync": re.compile(r"notifications_stream|notifications_notification"),
     "list": re.compile(r"notifications_connection"),
+    "figures": re.compile(r"notifications_figures"),
     "sweep": re.compile(r"tickets_loginsession"),
 }
 
@@ -85,10 +87,10 @@ def check_same(one: Counter[str], many: Counter[str]) -> None:
 
 def check_paced(statements: Counter[str]) -> None:
     """One statement for each interval."""
-    for what, seconds in (("sync", SYNC), ("sweep", SWEEP)):
+    for what, seconds in (("sync", SYNC), ("sweep", SWEEP), ("figures", FIGURES)):
         intervals = SECONDS / seconds
         assert intervals / 2 <= statements[what] <= intervals + 1, (what, intervals, statements)
-    assert statements[POOL] <= sum(statements[what] for what in ("sync", "sweep", "list"))
+    assert statements[POOL] <= sum(statements[what] for what in ("sync", "sweep", "list", "figures"))
     # The renewal purges and renews, once a minute it notes who is seen, and staff's wishes are looked for.
     assert statements["list"] <= 2 * (SECONDS / RENEW + 1) + SECONDS / 60 + 1 + SECONDS / SWEEP + 1, statements
 

@@ -29,7 +29,7 @@ def test_with_it_the_page_and_the_figures_are_shown(client, clerk):
     assert PAGE in client.get("/admin/").content.decode()
     page = client.get(PAGE)
     assert page.status_code == 200
-    assert f'data-live="{LIVE}"' in page.content.decode()
+    assert f'data-live="{LIVE}" data-look-seconds="5"' in page.content.decode()
     assert "style=" not in page.content.decode().replace('rel="stylesheet"', "")
     answer = client.get(LIVE)
     assert "no-store" in answer.headers["Cache-Control"]

@@ -64,6 +64,8 @@ def test_a_gauge_by_two_words_folds_what_it_does_not_know():
     gauge = Gauge("here", "How many.", by=("protocol", "phase"), of=(["usher.v1"], ["open"]))
     gauge.read = lambda: {("usher.v1", "open"): 2, ("x", "open"): 3, ("y", "open"): 4, ("y", "z"): 5}
     assert gauge.now() == {("usher.v1", "open"): 2, (OTHER, "open"): 7, (OTHER, OTHER): 5}
+    gauge.read = dict
+    assert gauge.now() == {("usher.v1", "open"): 0}, "nothing is a number, too"
 
 
 def test_a_histogram_counts_into_the_first_bound_that_holds():

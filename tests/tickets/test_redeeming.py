@@ -6,6 +6,7 @@ from django.db import connection, models
 from django.test import override_settings
 
 from tickets import redeeming
+from tickets.counted import TICKETS_REDEEMED, TICKETS_REFUSED
 from tickets.grants import Grant, Purpose, Refusal, TicketRefused
 from tickets.issuing import issue, revoke
 from tickets.minting import digest, mint
@@ -25,14 +26,18 @@ def ticket(user, session_id, now):
 
 @pytest.fixture
 def refusal(now):
-    """Redeem and tell why it was refused; None if it was not."""
+    """Redeem and tell why it was refused; None if it was not. Either is counted, once."""
 
     def redeemed(ticket, *, address=HOME, now=now, **how):
+        before = {**TICKETS_REFUSED.values, "": TICKETS_REDEEMED.values[""]}
+        why = None
         try:
             redeem(ticket, address=address, now=now, **how)
         except TicketRefused as refused:
-            return refused.refusal
-        return None
+            why = refused.refusal
+        after = {**TICKETS_REFUSED.values, "": TICKETS_REDEEMED.values[""]}
+        assert {word: after[word] - before[word] for word in after if after[word] != before[word]} == {why or "": 1}
+        return why
 
     return redeemed
 
