@@ -130,7 +130,8 @@ class Hub:
         with contextlib.suppress(DatabaseError, TimeoutError):  # the leases of its rows end by themselves
             async with asyncio.timeout(STOP_SECONDS):
                 await self.presence.stop()
-                await in_thread(self.sampling.end, self.sampling.read(now=time.time()))
+                if self.sampling.wrote:
+                    await in_thread(self.sampling.end, self.sampling.read(now=time.time()))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

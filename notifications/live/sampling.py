@@ -56,6 +56,11 @@ class Sampling:
         self._ended = False
         self._lock = threading.Lock()
 
+    @property
+    def wrote(self) -> bool:
+        """Whether there is a row of this process, whose lease would outlive it."""
+        return bool(self._told)
+
     def pause(self, *, now: float) -> float:
         """Seconds until the next reading: all processes read at the same moments, so that their rows can be added."""
         step = conf.FIGURES_SECONDS
@@ -74,9 +79,9 @@ class Sampling:
         return []
 
     def end(self, reading: Reading) -> None:
-        """The same for the last time, if anything was ever written."""
+        """The same for the last time."""
         with self._lock:
-            if not self._ended and self._told:
+            if not self._ended:
                 self._write(reading, lease=0.0)
             self._ended = True
 

@@ -21,8 +21,7 @@ const LINES = 3;
 const MARK_SECONDS = 900;
 
 /**
- * A round number that is not below, so that the lines of a chart stand at numbers one can read: 1, 2 or 5 and zeros for
- * each of so many parts.
+ * A round number that is not below, so that the lines of a chart stand at numbers one can read.
  *
  * @param {number} greatest
  * @param {number} [parts]
@@ -30,8 +29,9 @@ const MARK_SECONDS = 900;
 export function ceiling(greatest, parts = LINES) {
   const part = Math.max(greatest, 1) / parts;
   const ten = 10 ** Math.floor(Math.log10(part));
-  const round = [1, 2, 5, 10].find((each) => each * ten >= part * 0.999_999) ?? 10;
-  return Math.max(round * ten * parts, parts);
+  const halves = part < 10 ? [] : [1.5, 2.5]; // of what is counted one by one there are none
+  const round = [1, 2, 3, 4, 5, 6, 8, 10, ...halves].sort((one, other) => one - other);
+  return Math.max((round.find((each) => each * ten >= part * 0.999_999) ?? 10) * ten * parts, parts);
 }
 
 /**

@@ -8,7 +8,7 @@ import { ceiling, gaps, pointAt, short, smooth, stretches } from "../../static/u
 describe("the numbers at the side", () => {
   test("are round, and nothing is above them", () => {
     const tops = [0, 1, 3, 3.1, 7, 30, 31, 99, 1_000, 1_500, 1_501, 123_456].map((value) => ceiling(value));
-    assert.deepEqual(tops, [3, 3, 3, 6, 15, 30, 60, 150, 1_500, 1_500, 3_000, 150_000]);
+    assert.deepEqual(tops, [3, 3, 3, 6, 9, 30, 45, 120, 1_200, 1_500, 1_800, 150_000]);
   });
 
   test("are short", () => {

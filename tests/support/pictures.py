@@ -49,6 +49,40 @@ for row, (hours, read) in zip(Notification.objects.filter(user__username="demo")
 """
 
 
+# An hour of two processes: the database was away for three minutes, Redis for two, and a process was restarted.
+HOUR = """
+import math, random, time
+from datetime import UTC, datetime
+from notifications.models import Figures
+random.seed(4)
+ten = time.time() // 10 * 10
+def moment(seconds): return datetime.fromtimestamp(seconds, UTC)
+def row(server, number):
+    at, wave = ten - 3590 + number * 10, math.sin(number / 40) + 1.2
+    deaf = 200 <= number < 212
+    counted = {
+        "notifications_sent": {"live": int(60 * wave * random.uniform(.8, 1.2)), "replayed": random.choice([0, 3, 14])},
+        "tickets_issued": {"connect": random.randint(3, 9)}, "tickets_redeemed": {"": random.randint(3, 8)},
+        "connections_opened": {"usher.v1": random.randint(2, 7)}, "connections_closed": {"1001": random.randint(1, 5)},
+    }
+    if random.random() < .15: counted["tickets_refused"] = {random.choice(["expired", "used", "network"]): 2}
+    if random.random() < .08: counted["connections_closed"][random.choice(["4402", "4408", "4501"])] = 1
+    if random.random() < .1: counted["replays"] = {"resumed": random.randint(1, 4)}
+    if random.random() < .03: counted["handshakes_refused"] = {"origin": 1}
+    if deaf: counted["announcements"] = {"lost": random.randint(5, 9)}
+    now = {"connections": {"usher.v1 open": int(400 * wave), "usher.v1 held": random.randint(0, 9)}}
+    if deaf: now["layer_degraded"] = {"": 1.0}
+    times = dict(since=moment(at - 10), until=moment(at), believed_until=moment(at + 25))
+    return Figures(server=server, counted=counted, now=now, **times)
+away, restarted = range(150, 168), range(270, 290)
+Figures.objects.all().delete()
+Figures.objects.bulk_create(
+    [row("web-1:4711:a1b2c3", n) for n in range(360) if n not in away]
+    + [row("web-1:4712:d4e5f6", n) for n in range(360) if n not in away and n not in restarted]
+)
+"""
+
+
 async def fill(server: Server, stack: Stack) -> Person:
     service = Person(server, "service")
     for title, body, level, kind, url, *_ in SAID:
@@ -98,6 +132,20 @@ async def take_all(camera: Camera) -> None:
     await camera.take(await camera.page(viewport=NARROW, locale="ar"), "right-to-left")
 
 
+async def take_dashboard(camera: Camera, stack: Stack, name: str, **how: object) -> None:
+    """The last hour, as if it had been one."""
+    page = await (await camera.browser.new_context(viewport={"width": 1280, "height": 900}, **how)).new_page()
+    await page.goto(f"{camera.base}/accounts/login/?next=/admin/")
+    await page.fill("[name=username]", "staff")
+    await page.fill("[name=password]", "staff")
+    await page.click("main button")
+    await page.wait_for_url("**/admin/")
+    await asyncio.to_thread(stack.manage, "shell", "-c", HOUR)
+    await page.goto(f"{camera.base}/admin/notifications/figures/")
+    await page.locator(".dash-tile").first.wait_for()
+    await camera.take(page, name)
+
+
 async def main() -> None:
     with Stacks() as stacks:
         stack = stacks.make("embedded", TICKETS_ISSUE_BURST="100", TICKETS_SIGN_IN_PER_MINUTE_NAME="100")
@@ -105,7 +153,10 @@ async def main() -> None:
             service = await fill(server, stack)
             async with async_playwright() as playwright:
                 browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-                await take_all(Camera(browser, server.http, service))
+                camera = Camera(browser, server.http, service)
+                await take_all(camera)
+                await take_dashboard(camera, stack, "dashboard")
+                await take_dashboard(camera, stack, "dashboard-dark", color_scheme="dark")
                 await browser.close()
 
 

@@ -8,7 +8,7 @@ import pytest
 from channels.layers import get_channel_layer
 from msgspec.structs import replace
 
-from notifications import api, fanout, store
+from notifications import api, fanout, figures, store
 from notifications.live import hub as hub_module
 from notifications.live.connection import Connection
 from notifications.live.hub import Hub
@@ -22,6 +22,8 @@ from .life import note
 
 class FakeSocket:
     """Writes down what the hub hands it."""
+
+    kind = ("usher.v1", "open")
 
     def __init__(self, user_id, session_id=None):
         self.user_id = user_id
@@ -384,3 +386,18 @@ async def test_one_job_that_hangs_does_not_take_a_thread_with_every_sync(hub, tr
             await hub._once("look", hang)
     assert started == [1]
     go.set()
+
+
+async def test_what_there_is_of_sockets_is_told(hub):
+    held, other = FakeSocket(2), FakeSocket(3)
+    held.kind, other.kind = ("usher.v1", "held"), ("usher.v9", "open")
+    for socket in (FakeSocket(1), FakeSocket(1), held, other):
+        await join(hub, socket)
+    hub.arrived("192.0.2.1")
+    assert figures.CONNECTIONS.now() == {
+        ("usher.v1", "open"): 2,
+        ("usher.v1", "held"): 1,
+        ("other", "open"): 1,
+    }
+    assert figures.UNAUTHENTICATED.now() == {(): 1.0}
+    assert figures.DEGRADED.now() == figures.DEGRADED_SECONDS.now() == {(): 0.0}

@@ -96,9 +96,10 @@ def test_the_end_is_said_and_nothing_after_it(process):
     assert written() == [(0, 10, 1), (10, 14, 1)]
 
 
-def test_who_never_wrote_leaves_without_a_word(process):
-    process.end(reading(4))
-    assert written() == []
+def test_who_never_wrote_has_nothing_to_take_back(process):
+    assert not process.wrote
+    process.write(reading(10, 1))
+    assert process.wrote
 
 
 def test_all_processes_read_at_the_same_moments(process):
