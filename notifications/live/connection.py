@@ -735,7 +735,7 @@ class Connection:
         return steps
 
     @property
-    def place(self) -> tuple[int, int] | None:
+    def told_and_acked(self) -> tuple[int, int] | None:
         """For people to look at: the last number of its person's stream that was said or skipped, and the last one that
         the client has acked."""
         stream = next(iter(self._streams.values()), None)

@@ -342,7 +342,7 @@ class Socket:
             address=self._address,
             protocol=self._codec.subprotocol,
             opened_at=datetime.fromtimestamp(self._started, UTC),
-            place=lambda: self.connection.place,
+            place=lambda: self.connection.told_and_acked,
         )
 
     def _leave(self) -> None:

@@ -228,16 +228,16 @@ def test_the_next_number_is_said_at_once(open_life):
 
 
 def test_its_place_is_for_people_to_look_at(life):
-    assert life.connection.place is None
+    assert life.connection.told_and_acked is None
     life.head = 5
     life.connect()
-    assert life.connection.place == (5, 5)
+    assert life.connection.told_and_acked == (5, 5)
     life.publish(3)
-    assert life.connection.place == (8, 5)
+    assert life.connection.told_and_acked == (8, 5)
     life.ack(7)
-    assert life.connection.place == (8, 7)
+    assert life.connection.told_and_acked == (8, 7)
     life.ack(8)
-    assert life.connection.place == (8, 8)
+    assert life.connection.told_and_acked == (8, 8)
 
 
 def test_what_the_person_muted_is_passed_over_without_asking_the_log(open_life):
