@@ -24,13 +24,13 @@ from django.utils import timezone
 
 from tickets.api import in_thread
 
-from . import fanout, store
+from . import fanout, store, topic_store, topics
 from .ids import uuid7
-from .models import Notification
+from .models import Notification, TopicNotification
 from .preferences import MayNotMute, TooManyMuted, may_mute, mute, unmute
 from .wire.content import Content, InvalidContent, content
-from .wire.doorbell import stream_of
-from .wire.streams import Change
+from .wire.doorbell import stream_of, stream_of_topic
+from .wire.streams import Announcement, Change
 from .wire.vocabulary import StateChanged
 
 __all__ = [
@@ -47,8 +47,10 @@ __all__ = [
     "mute",
     "notify",
     "notify_many",
+    "notify_topic",
     "publish",
     "publish_many",
+    "publish_topic",
     "unmute",
 ]
 
@@ -168,6 +170,38 @@ def notify_many(
     return told
 
 
+def notify_topic(topic: str, *, idempotency_key: str | None = None, caller: str = "", **what: Any) -> TopicNotification:
+    """
+    Tell everybody something who listens to a topic, now or when they come back: see `notifications.topics` for who may.
+
+    Keywords, keys and the transaction are those of `notify()`. Returns the row. Raises `InvalidContent` as well for a
+    topic that no rule names: nobody could ever hear of it.
+    """
+    return publish_topic(topic, content(**what), idempotency_key=idempotency_key, caller=caller)
+
+
+def publish_topic(
+    topic: str,
+    what: Content,
+    *,
+    idempotency_key: str | None = None,
+    caller: str = "",
+    now: datetime | None = None,
+) -> TopicNotification:
+    """`notify_topic()` for content that was checked already."""
+    if not topics.is_name(topic) or topics.find(topic) is None:
+        raise InvalidContent({"topic": "is not a topic that a rule names."})
+    now = now or timezone.now()
+    row = TopicNotification(topic=topic, **_said(what, idempotency_key, now))
+    row.dedup = _dedup(caller, stream_of_topic(topic), idempotency_key)
+    kept = topic_store.insert(row, now=now)
+    if kept.fingerprint != row.fingerprint:
+        raise IdempotencyConflict("This idempotency key was used for another notification.")
+    if kept.seq is None:
+        _after_commit(_number_topic, kept)
+    return kept
+
+
 def _publish_batch(keys: list[Any], row: Notification, idempotency_key: str | None, caller: str) -> int:
     # What waits for a caller's commit keeps no more than the keys, and is read again then.
     waits = connection.in_atomic_block
@@ -225,17 +259,21 @@ def _chunks(users: Iterable[Any]) -> Iterator[list[Any]]:
 
 
 def _row(what: Content, key: str | None, now: datetime) -> Notification:
-    return Notification(
-        created_at=now,
-        kind=what.kind,
-        level=what.level,
-        title=what.title,
-        body=what.body,
-        url=what.url,
-        data=what.data,
-        expires_at=what.expires_at,
-        fingerprint=what.fingerprint() if key is not None else "",
-    )
+    return Notification(**_said(what, key, now))
+
+
+def _said(what: Content, key: str | None, now: datetime) -> dict[str, Any]:
+    return {
+        "created_at": now,
+        "kind": what.kind,
+        "level": what.level,
+        "title": what.title,
+        "body": what.body,
+        "url": what.url,
+        "data": what.data,
+        "expires_at": what.expires_at,
+        "fingerprint": what.fingerprint() if key is not None else "",
+    }
 
 
 def _as_saved(row: Notification, *, muted: bool) -> Notification:
@@ -304,6 +342,28 @@ def number_waiting(user_ids: Collection[Any]) -> None:
     """Number and announce what these people were told by somebody who died between the commit and the number."""
     logger.info("Numbering what %d people were told by a publisher that died.", len(user_ids))
     _number_people(user_ids)
+
+
+def _number_topic(row: TopicNotification) -> None:
+    announcements = topic_store.sequence([row.topic])
+    numbers = {UUID(each.event.id): each.seq for each in announcements}
+    row.seq = numbers[row.pk] if row.pk in numbers else topic_store.number(row.pk)
+    _tell_topics(announcements)
+
+
+def number_late_topics(*, written_before: datetime) -> None:
+    """Number and announce what was said on topics by somebody who died between the commit and the number."""
+    if names := topic_store.late(written_before=written_before):
+        logger.info("Numbering what was said on %d topics by a publisher that died.", len(names))
+        _tell_topics(topic_store.sequence(names))
+
+
+def _tell_topics(announcements: list[Announcement]) -> None:
+    if announcements:
+        fanout.announce(announcements)
+    for each in announcements:
+        where = {"notification": each.event.id, "stream": each.stream, "seq": each.seq}
+        _told.info("numbered notification=%(notification)s stream=%(stream)s seq=%(seq)d", where)
 
 
 # --- Seen, read, archived ---

@@ -54,6 +54,11 @@ class Conf:
         return self._get("REAUTH_SPACING", 1.0)
 
     @property
+    def TOPICS_PER_CONNECTION(self) -> int:
+        """Each is a rule to ask and a group to hear: a page shows a handful of things that change."""
+        return self._get("TOPICS_PER_CONNECTION", 50)
+
+    @property
     def WINDOW(self) -> int:
         """Notifications said and not yet acked. Two acks of 32 keep a fast client busy and cost little."""
         return self._get("WINDOW", 64)

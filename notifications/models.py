@@ -57,16 +57,10 @@ class Acked(models.Model):
         return f"{self.user_id} acked through {self.through}"
 
 
-class Notification(models.Model):
-    """
-    Something a person is told.
-
-    Written in the caller's own transaction and without a number; `seq` is given after the commit. It refers to the
-    person and not to the stream, so that writing it locks nothing that other publishers need.
-    """
+class Said(models.Model):
+    """What is said, whoever it is said to, and its place in a stream."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
     seq = models.BigIntegerField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -78,13 +72,29 @@ class Notification(models.Model):
     data = models.JSONField(default=dict, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
 
-    seen_at = models.DateTimeField(null=True, blank=True)
-    read_at = models.DateTimeField(null=True, blank=True)
-    archived_at = models.DateTimeField(null=True, blank=True)
-
     # SHA-256 over caller, recipient and idempotency key; and over the content, to tell a repetition from a mistake.
     dedup = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001 (NULL: no key given)
     fingerprint = models.CharField(max_length=64, blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Notification(Said):
+    """
+    Something a person is told.
+
+    Written in the caller's own transaction and without a number; `seq` is given after the commit. It refers to the
+    person and not to the stream, so that writing it locks nothing that other publishers need.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
+    seen_at = models.DateTimeField(null=True, blank=True)
+    read_at = models.DateTimeField(null=True, blank=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering: ClassVar = ["user", "seq"]
@@ -96,8 +106,44 @@ class Notification(models.Model):
             models.Index(fields=["user"], condition=Q(read_at=None, archived_at=None), name="notification_unread"),
         ]
 
+
+class Topic(models.Model):
+    """
+    A stream that everybody hears whom a rule lets listen (`notifications.topics`). Made by its first notification, or
+    by the first who listens.
+    """
+
+    name = models.CharField(max_length=80, unique=True)
+    epoch = models.CharField(
+        max_length=32, default=new_epoch, help_text="Changes when the numbers can no longer be trusted."
+    )
+    head = models.BigIntegerField(default=0, help_text="The last number given.")
+    floor = models.BigIntegerField(default=0, help_text="The last number that retention removed.")
+    fence = models.BigIntegerField(default=0, help_text="Rises whenever others may listen than before.")
+
+    class Meta:
+        default_permissions = ("view",)
+
     def __str__(self) -> str:
-        return self.title
+        return self.name
+
+
+class TopicNotification(Said):
+    """
+    Something that is said on a topic, once for all who listen: it is nobody's own, and so nobody marks it as read.
+
+    It names the topic and does not refer to its row, so that writing it locks nothing that other publishers need.
+    """
+
+    topic = models.CharField(max_length=80)
+
+    class Meta:
+        ordering: ClassVar = ["topic", "seq"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["topic", "seq"], name="notification_topic_seq")]
+        indexes: ClassVar = [
+            models.Index(fields=["topic", "id"], condition=Q(seq=None), name="notification_topic_late"),
+        ]
+        default_permissions = ("view",)
 
 
 class Mute(models.Model):

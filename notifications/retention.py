@@ -5,7 +5,7 @@ from typing import Any
 
 from tickets.signals import pruning
 
-from . import store
+from . import store, topic_store
 from .conf import conf
 from .live import presence, sampling
 
@@ -19,8 +19,9 @@ def connect() -> None:
 
 def prune(*, now: datetime, batch_size: int, **_kwargs: Any) -> tuple[str, int]:
     """Receiver of `pruning`: notifications beyond what can be resumed from."""
-    older_than = now - timedelta(days=conf.RETENTION_DAYS)
-    return "notifications", store.prune(older_than=older_than, keep=conf.RETENTION_COUNT, now=now, batch=batch_size)
+    how: Any = {"older_than": now - timedelta(days=conf.RETENTION_DAYS), "keep": conf.RETENTION_COUNT}
+    how |= {"now": now, "batch": batch_size}
+    return "notifications", store.prune(**how) + topic_store.prune(**how)
 
 
 def prune_connections(*, now: datetime, **_kwargs: Any) -> tuple[str, int]:

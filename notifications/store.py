@@ -351,7 +351,7 @@ def page(user_id: Any, *, after: int, limit: int, now: datetime) -> Page:
     )
     events = tuple(_event(row, row.seq, row.id, row.user_id) for row in rows if row.seq is not None)
     full = len(rows) == limit
-    return Page(position, events, through=events[-1].seq if full and events else position.head)  # type: ignore[arg-type]
+    return Page(position, events, through=events[-1].seq if full and events else position.head, after=after)  # type: ignore[arg-type]
 
 
 def current(user_id: Any, *, now: datetime) -> QuerySet[Notification]:

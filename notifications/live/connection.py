@@ -12,6 +12,8 @@ Rules of this file:
   moves in exactly three places: an announced number that is the next one, a page from the log, a `reset`.
 * An announcement is only speed: one that is too new, comes too early or finds the window full leaves nothing behind
   but a higher `head`, and the log is read from the cursor on.
+* Of a topic nothing is said while it is asked whether the person may listen to it, which is asked anew under each newer
+  fence of the topic or of the person, after each re-authentication and with each page.
 * Nothing private is said unless the phase is OPEN and no check of the session is under way. A fence newer than the one
   the session was last checked under starts such a check, whatever carried it; so does the moment at which the session
   is to end, where the end of a grant is ignored.
@@ -30,7 +32,7 @@ from tickets.grants import EndReason, Grant, Purpose, SessionState
 from .. import figures
 from ..wire.closing import CloseCode
 from ..wire.codec import BadFrame
-from ..wire.doorbell import Asked, Kicked
+from ..wire.doorbell import Asked, Kicked, stream_of_topic, topic_of
 from ..wire.streams import Announcement, Change, Opening, Page, Position
 from ..wire.vocabulary import (
     UNSET,
@@ -39,6 +41,7 @@ from ..wire.vocabulary import (
     Authenticate,
     Bye,
     CaughtUp,
+    Denied,
     Error,
     Event,
     Notification,
@@ -52,14 +55,18 @@ from ..wire.vocabulary import (
     Skipped,
     State,
     StateChanged,
+    Subscribe,
+    Subscribed,
     UnsetType,
+    Unsubscribe,
+    Unsubscribed,
     User,
     Vouched,
     Welcome,
 )
 from .bucket import Bucket
 from .proving import Proof, Prover
-from .steps import Check, Close, Load, Mark, Open, Redeem, Send, Step, Verify
+from .steps import Ask, Check, Close, Listen, Load, Mark, Open, Redeem, Send, Step, Unlisten, Verify
 
 
 class Phase(Enum):
@@ -88,6 +95,7 @@ class Limits:
     reauth_attempts: int = 3
     reauth_spacing: float = 1.0
     window: int = 64
+    topics: int = 50
     ack_stall_seconds: float = 30.0
     replay_page: int = 200
     ping_seconds: float = 25.0
@@ -144,10 +152,24 @@ class _Stream:
     # While set, notifications up to this number are a replay; reaching it is said as `caught_up`.
     replay_to: int | None = None
     unacked: list[int] = field(default_factory=list)  # ascending
+    topic: str | None = None  # None: the person's own
+    # Of a topic: the newest fence under which the person was found to be allowed to listen.
+    fence: int = 0
+    asking: bool = False
+    ask_failed: bool = False
 
     @property
     def behind(self) -> bool:
         return self.head > self.cursor or self.doubted
+
+
+@dataclass(slots=True)
+class _Wish:
+    """A topic that is asked for."""
+
+    since: Since | None
+    refs: list[str | None]
+    fence: int = -1  # the newest one met meanwhile
 
 
 class Connection:
@@ -188,6 +210,7 @@ class Connection:
         "_streams",
         "_token",
         "_unacked",
+        "_wishes",
         "code",
         "frames_sent",
         "grant",
@@ -233,6 +256,7 @@ class Connection:
         # Delivery.
         self._streams: dict[str, _Stream] = {}
         self._early: dict[str, Announcement] = {}  # announced between joining and `opened`: the newest of each stream
+        self._wishes: dict[str, _Wish] = {}  # topics that are asked for, by their streams
         self._unacked = 0  # of all streams together
         self._stalled_since = inf
         self._retry_at = inf
@@ -353,7 +377,7 @@ class Connection:
         self._state_version = position.state_version
         stream = _Stream(position.stream, position.epoch, cursor=position.head, head=position.head)
         self._streams[position.stream] = stream
-        reason = self._resume(stream, position)
+        reason = _resume(stream, self._since, position)
         self._send(steps, self._welcome(self.grant, stream, opening, now))
         if reason:
             self._send(steps, _reset(reason, position))
@@ -364,21 +388,6 @@ class Connection:
         self._say_changes(steps)
         self._advance(steps, now)
         return steps
-
-    def _resume(self, stream: _Stream, position: Position) -> Literal["epoch", "expired", "ahead"] | None:
-        """Put the cursor where the client asks, or say why that cannot be resumed (and leave it at the head)."""
-        since = self._since
-        if since is None:
-            return None
-        if since.epoch != position.epoch:
-            return "epoch"
-        if since.seq > position.head:
-            return "ahead"
-        if since.seq < position.floor:
-            return "expired"
-        stream.cursor = since.seq
-        stream.replay_to = position.head
-        return None
 
     def _welcome(self, grant: Grant, stream: _Stream, opening: Opening, now: float) -> Welcome:
         return Welcome(
@@ -434,7 +443,7 @@ class Connection:
             self._first_words(steps, command)
             return steps
         match command:
-            case Ack() | State():
+            case Ack() | State() | Subscribe() | Unsubscribe():
                 self._vouched(steps, command, now)
             case Ping():
                 self._send(steps, Pong(ref=_ref(command.ref)))
@@ -516,10 +525,15 @@ class Connection:
             self._proving = True
 
     def _carry_out(self, steps: list[Step], command: Vouched, now: float) -> None:
-        if isinstance(command, Ack):
-            self._ack(steps, command, now)
-        else:
-            self._state(steps, command)
+        match command:
+            case Ack():
+                self._ack(steps, command, now)
+            case State():
+                self._state(steps, command)
+            case Subscribe():
+                self._subscribe(steps, command, now)
+            case Unsubscribe():
+                self._unsubscribe(steps, command, now)
 
     def _proven(self, steps: list[Step], grant: Grant, now: float) -> None:
         if grant.expires_at > self._grant_end:
@@ -570,6 +584,153 @@ class Connection:
     @property
     def _personal(self) -> str:
         return next(iter(self._streams))  # the person's own stream is the first that is opened
+
+    # --- Topics ---
+
+    def _subscribe(self, steps: list[Step], command: Subscribe, now: float) -> None:
+        name, since = stream_of_topic(command.topic), None
+        if command.since is not None and (since := Since.parse(command.since)) is None:
+            self._error(steps, "invalid", "since is <epoch>:<seq>.", command.ref)
+        elif self.phase is not Phase.OPEN:
+            self._error(steps, "reauth_required", "Re-authenticate first.", command.ref)
+        elif name in self._wishes:  # the answer will be the same
+            self._wishes[name].refs.append(command.ref)
+        elif (stream := self._streams.get(name)) is not None:
+            self._say_subscribed(steps, stream, command.ref)
+        elif len(self._streams) + len(self._wishes) > self.limits.topics:
+            self._deny(steps, command.topic, "too_many_topics", [command.ref])
+        else:
+            self._wishes[name] = _Wish(since, [command.ref])
+            steps.append(Listen(command.topic))
+
+    def _unsubscribe(self, steps: list[Step], command: Unsubscribe, now: float) -> None:
+        name = stream_of_topic(command.topic)
+        wish = self._wishes.pop(name, None)
+        for ref in [*(wish.refs if wish else []), command.ref]:
+            self._send(steps, Unsubscribed(topic=command.topic, ref=_ref(ref)))
+        if wish or name in self._streams:
+            self._forget(steps, command.topic, now)
+
+    def subscribed(self, position: Position, fence: int, now: float) -> list[Step]:
+        """
+        What `Listen` asked for: the person may listen, as of `fence`; the group was joined, and then `position` read.
+        """
+        steps = self._due(now)
+        wish = self._wishes.pop(position.stream, None)
+        topic = topic_of(position.stream)
+        if topic is None or self.phase is Phase.CLOSED:
+            return steps
+        if wish is None:  # nobody wants it any more
+            if position.stream not in self._streams:
+                self._forget(steps, topic, now)
+            return steps
+        if self.phase is not Phase.OPEN:
+            for ref in wish.refs:
+                self._error(steps, "reauth_required", "Re-authenticate first.", ref)
+            self._forget(steps, topic, now)
+            return steps
+        stream = _Stream(position.stream, position.epoch, position.head, position.head, topic=topic, fence=fence)
+        self._streams[position.stream] = stream
+        reason = _resume(stream, wish.since, position)
+        for ref in wish.refs:
+            self._say_subscribed(steps, stream, ref)
+        if reason:
+            self._send(steps, _reset(reason, position))
+        early = self._early.pop(stream.name, None)
+        if early is not None:
+            self._learn(stream, early.epoch, early.seq)
+        self._note_topic_fence(steps, stream, max(position.fence, wish.fence, early.fence if early else -1))
+        self._advance(steps, now)
+        return steps
+
+    def denied(self, topic: str, now: float) -> list[Step]:
+        """The person may not listen to the topic, or not any more."""
+        steps = self._due(now)
+        if self.phase is Phase.CLOSED:
+            return steps
+        name = stream_of_topic(topic)
+        wish = self._wishes.pop(name, None)
+        if wish is not None or name in self._streams:
+            self._deny(steps, topic, "forbidden", wish.refs if wish else [None])
+            self._forget(steps, topic, now)
+        return steps
+
+    def listen_failed(self, topic: str, now: float) -> list[Step]:
+        """Nobody can tell now whether the person may listen, or where the topic stands."""
+        steps = self._due(now)
+        wish = self._wishes.pop(stream_of_topic(topic), None)
+        if wish is None or self.phase is Phase.CLOSED:
+            return steps
+        for ref in wish.refs:
+            self._error(steps, "unavailable", "The topic could not be opened now.", ref)
+        self._forget(steps, topic, now)
+        return steps
+
+    def allowed(self, topic: str, fence: int, now: float) -> list[Step]:
+        """The answer to `Ask`: the person may listen, as of `fence`."""
+        steps = self._due(now)
+        stream = self._streams.get(stream_of_topic(topic))
+        if stream is None or self.phase is Phase.CLOSED:
+            return steps
+        met, stream.asking, stream.fence = stream.fence, False, fence
+        self._note_topic_fence(steps, stream, met)
+        self._advance(steps, now)
+        return steps
+
+    def ask_failed(self, topic: str, now: float) -> list[Step]:
+        """Nobody can tell now: what is held back stays so, and it is asked again."""
+        steps = self._due(now)
+        if stream := self._streams.get(stream_of_topic(topic)):
+            stream.ask_failed = True
+            self._retry_at = now + RETRY_SECONDS
+        return steps
+
+    def topic_fenced(self, fenced: tuple[str, int], now: float) -> list[Step]:
+        """(stream, fence): others may listen to the topic than before."""
+        steps = self._due(now)
+        name, fence = fenced
+        if wish := self._wishes.get(name):
+            wish.fence = max(wish.fence, fence)
+        elif (stream := self._streams.get(name)) is not None and self.phase is not Phase.CLOSED:
+            self._note_topic_fence(steps, stream, fence)
+        return steps
+
+    def _note_topic_fence(self, steps: list[Step], stream: _Stream, fence: int) -> None:
+        if fence > stream.fence:
+            stream.fence = fence  # while it is asked, the newest that was met
+            self._ask(steps, stream)
+
+    def _ask(self, steps: list[Step], stream: _Stream) -> None:
+        """Nothing of the topic until it is known that the person may listen."""
+        if stream.topic is not None and not stream.asking:
+            stream.asking = True
+            steps.append(Ask(stream.topic))
+
+    def _ask_for_all(self, steps: list[Step]) -> None:
+        for stream in self._streams.values():
+            self._ask(steps, stream)
+
+    def _forget(self, steps: list[Step], topic: str, now: float) -> None:
+        """Nothing of the topic is said any more."""
+        name = stream_of_topic(topic)
+        self._early.pop(name, None)
+        steps.append(Unlisten(topic))
+        stream = self._streams.pop(name, None)
+        if stream is not None and stream.unacked:
+            self._unacked -= len(stream.unacked)
+            self._stalled_since = inf
+            self._advance(steps, now)
+
+    def _say_subscribed(self, steps: list[Step], stream: _Stream, ref: str | None) -> None:
+        if stream.topic is not None:
+            what, head, cursor = stream.topic, stream.head, stream.cursor
+            self._send(steps, Subscribed(topic=what, epoch=stream.epoch, head=head, cursor=cursor, ref=_ref(ref)))
+
+    def _deny(
+        self, steps: list[Step], topic: str, code: Literal["forbidden", "too_many_topics"], refs: list[str | None]
+    ) -> None:
+        for ref in refs:
+            self._send(steps, Denied(topic=topic, code=code, ref=_ref(ref)))
 
     # --- seen, read, archived ---
 
@@ -661,7 +822,9 @@ class Connection:
         if stream is None:
             self._remember_early(announcement)
             return steps
-        if announcement.fence > self._met_fence:
+        if stream.topic is not None:
+            self._note_topic_fence(steps, stream, announcement.fence)
+        elif announcement.fence > self._met_fence:
             self._note_fence(steps, announcement.fence)
         # Not while a page is read: its answer would be older than the cursor, and look like numbers taken back.
         if (
@@ -669,6 +832,7 @@ class Connection:
             and announcement.epoch == stream.epoch
             and self._deliverable
             and not stream.loading
+            and not stream.asking
             and self._room > 0
         ):
             if event.archived:  # from the start: its person has muted the kind
@@ -693,7 +857,7 @@ class Connection:
         stream = self._streams.get(position.stream)
         if stream is None or self.phase is Phase.CLOSED:
             return steps
-        self._note_fence(steps, position.fence)
+        self._meet(steps, stream, position.fence)
         self._learn(stream, position.epoch, position.head)
         if position.head < stream.cursor:
             stream.doubted = True
@@ -704,12 +868,17 @@ class Connection:
         """What `Load` asked for."""
         steps = self._due(now)
         stream = self._streams.get(page.position.stream)
-        if stream is None or self.phase is Phase.CLOSED:
+        if stream is None or self.phase is Phase.CLOSED or not stream.loading:
             return steps
+        if page.after is not None and page.after != stream.cursor:
+            return steps  # for whom unsubscribed and came back meanwhile: theirs is still under way
         stream.loading = False
-        self._note_fence(steps, page.position.fence)
+        if stream.topic is None:
+            self._note_fence(steps, page.position.fence)
+        elif not stream.asking:
+            stream.fence = max(stream.fence, page.position.fence)  # the rule was asked after the page was read
         cursor = stream.cursor
-        if self._deliverable:  # else it is read again when it may be said
+        if self._deliverable and not stream.asking:  # else it is read again when it may be said
             self._say_page(steps, stream, page)
             if stream.cursor == cursor and stream.behind:
                 self._retry_at = now + RETRY_SECONDS  # no progress: asking at once would ask for ever
@@ -752,7 +921,15 @@ class Connection:
         """How many more notifications may be said before an ack must come."""
         return self.limits.window - self._unacked
 
+    def _meet(self, steps: list[Step], stream: _Stream, fence: int) -> None:
+        if stream.topic is None:
+            self._note_fence(steps, fence)
+        else:
+            self._note_topic_fence(steps, stream, fence)
+
     def _remember_early(self, announcement: Announcement) -> None:
+        if self.phase is not Phase.AUTHENTICATING and announcement.stream not in self._wishes:
+            return
         known = self._early.get(announcement.stream)
         if known is None or known.epoch != announcement.epoch or known.seq < announcement.seq:
             self._early[announcement.stream] = announcement
@@ -766,7 +943,7 @@ class Connection:
     def _advance(self, steps: list[Step], now: float) -> None:
         """Ask the log for what is missing, as far as the window has room."""
         for stream in self._streams.values():
-            if stream.loading or not self._deliverable or now < self._retry_at < inf:
+            if stream.loading or stream.asking or not self._deliverable or now < self._retry_at < inf:
                 continue
             self._catch_up(steps, stream)
             if not stream.behind:
@@ -851,6 +1028,7 @@ class Connection:
             return steps
         if session.session_id == self.grant.session_id:
             self._fence = max(self._fence, checked_under)
+        self._ask_for_all(steps)
         self._note_fence(steps, self._met_fence)
         self._say_changes(steps)
         self._advance(steps, now)
@@ -950,7 +1128,7 @@ class Connection:
         held = 0
         for stream in self._streams.values():
             if stream.head > stream.cursor:
-                held += stream.head - stream.cursor
+                held += stream.head - stream.cursor if stream.topic is None else 0
                 stream.replay_to = stream.head
         self._send(
             steps,
@@ -961,6 +1139,7 @@ class Connection:
                 ref=_ref(self._reauth_ref),
             ),
         )
+        self._ask_for_all(steps)
         self._note_fence(steps, self._met_fence)
         self._advance(steps, now)
 
@@ -1031,6 +1210,10 @@ class Connection:
         if self._checking and self._check_failed and self.grant is not None:
             self._check_failed = False
             steps.append(Check(self.grant.session_id))
+        for stream in self._streams.values():
+            if stream.ask_failed and stream.topic is not None:
+                stream.ask_failed = False
+                steps.append(Ask(stream.topic))
         self._advance(steps, now)
 
     # --- The end ---
@@ -1091,6 +1274,21 @@ class Connection:
         self, steps: list[Step], code: str, detail: str, ref: str | None, *, retry_after_ms: int | UnsetType = UNSET
     ) -> None:
         self._send(steps, Error(code=code, detail=detail, ref=_ref(ref), retry_after_ms=retry_after_ms))
+
+
+def _resume(stream: _Stream, since: Since | None, position: Position) -> Literal["epoch", "expired", "ahead"] | None:
+    """Put the cursor where the client asks, or say why that cannot be resumed (and leave it at the head)."""
+    if since is None:
+        return None
+    if since.epoch != position.epoch:
+        return "epoch"
+    if since.seq > position.head:
+        return "ahead"
+    if since.seq < position.floor:
+        return "expired"
+    stream.cursor = since.seq
+    stream.replay_to = position.head
+    return None
 
 
 def _broken(stream: _Stream, position: Position) -> Literal["epoch", "expired", "ahead"] | None:

@@ -30,7 +30,7 @@ from django.db import Error as DatabaseError
 
 from tickets.api import Grant, Redeemer, SessionState, allowance_key, asettle_sessions, in_thread, tracing
 
-from .. import api, fanout, figures, store
+from .. import api, fanout, figures, store, topic_store
 from ..conf import conf
 from ..wire import doorbell
 from ..wire.content import InvalidContent, content
@@ -71,7 +71,8 @@ class Hub:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._context = tracing.unbound()  # whoever's call starts it, or brings news, is not whom it works for
-        self._rooms: dict[str, Room] = {}
+        self._rooms: dict[str, Room] = {}  # of people
+        self._topics: dict[str, Room] = {}
         self._unauthenticated: Counter[str] = Counter()
         self._sockets = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -203,7 +204,10 @@ class Hub:
             room.told(position)
             self._look_soon(position.stream)
         self._make_place(room)
-        group = doorbell.group_of(position.stream)
+        await self._hear_group(room, position.stream)
+
+    async def _hear_group(self, room: Room, stream: str) -> None:
+        group = doorbell.group_of(stream)
         self._ears.want(group)
         if self._ears.has(group) or not self._ears.ok:
             return
@@ -213,9 +217,27 @@ class Hub:
             async with asyncio.timeout(JOIN_SECONDS):
                 await joined
 
+    async def listen(self, socket: Listener, topic: str) -> None:
+        """Hand everything of a topic to the socket from now on; returns as `join` does. To be called before it is read
+        where the topic stands."""
+        stream = doorbell.stream_of_topic(topic)
+        room = self._topics.get(stream)
+        if room is None:
+            room = self._topics[stream] = Room(topic)
+        room.sockets[socket] = None
+        await self._hear_group(room, stream)
+
+    def unlisten(self, socket: Listener, topic: str) -> None:
+        """Nothing of the topic is handed to the socket any more."""
+        stream = doorbell.stream_of_topic(topic)
+        self._leave(self._topics, stream, socket)
+
+    def _room(self, stream: str) -> Room | None:
+        return self._rooms.get(stream) or self._topics.get(stream)
+
     def _joined(self, group: str) -> None:
         stream = group.removeprefix(doorbell.GROUP_PREFIX)
-        room = self._rooms.get(stream)
+        room = self._room(stream)
         if room is not None:
             self._look_soon(stream)
             waiting, room.waiting = room.waiting, []
@@ -234,12 +256,16 @@ class Hub:
 
     def leave(self, socket: Listener) -> None:
         """Nothing is handed to the socket any more."""
-        stream = doorbell.stream_of(socket.user_id)
-        room = self._rooms.get(stream)
+        self._leave(self._rooms, doorbell.stream_of(socket.user_id), socket)
+        for topic in socket.topics:
+            self.unlisten(socket, topic)
+
+    def _leave(self, rooms: dict[str, Room], stream: str, socket: Listener) -> None:
+        room = rooms.get(stream)
         if room is not None:
             room.sockets.pop(socket, None)
             if not room.sockets:
-                del self._rooms[stream]
+                del rooms[stream]
                 self._ears.drop(doorbell.group_of(stream))
 
     # --- What is heard ---
@@ -289,10 +315,13 @@ class Hub:
                 self._tell_one(stream, message)
 
     def _tell_one(self, stream: str, message: _ToOne) -> None:
-        room = self._rooms.get(stream)
+        room = self._room(stream)
         match message:
             case _ if room is None:
                 return
+            case doorbell.Ended(fence=fence) if stream in self._topics:
+                room.fence = max(room.fence, fence)
+                tell(room, Connection.topic_fenced, (stream, fence))
             case doorbell.Changed(change=change):
                 room.state_version = max(room.state_version, change.event.state_version)
                 tell(room, Connection.changed, change)
@@ -306,7 +335,7 @@ class Hub:
                     tell(room, Connection.asked, message.of(fresh))
 
     def _announce(self, stream: str, item: Announcement) -> None:
-        room = self._rooms.get(stream)
+        room = self._room(stream)
         if room is not None:
             self._turns.announce(room, item)
 
@@ -343,14 +372,17 @@ class Hub:
         await asyncio.sleep(LOOK_SECONDS)
         self._look_wanted.clear()
         streams, self._looked_for = self._looked_for, set()
-        rooms = {stream: room for stream in streams if (room := self._rooms.get(stream))}
-        await self._compare("joined", _positions, rooms)
+        for name, look, among in (("joined", _positions, self._rooms), ("joined topics", _topics, self._topics)):
+            if rooms := {stream: room for stream in streams if (room := among.get(stream))}:
+                await self._compare(name, look, rooms)
 
     async def _sync(self) -> None:
         await asyncio.sleep(conf.SYNC_SECONDS)
         await self._compare("look", _look, self._rooms)
+        if self._topics:
+            await self._compare("topics", _topics, self._topics)
         figures.SYNCS.add("done")
-        rooms = [(room.user_id, room.state_version, room.fence) for room in self._rooms.values() if room.missed_change]
+        rooms = [(room.whose, room.state_version, room.fence) for room in self._rooms.values() if room.missed_change]
         if rooms:
             for change in await self._once("changes", _changes, rooms):
                 if room := self._rooms.get(change.stream):
@@ -360,7 +392,7 @@ class Hub:
     async def _compare(self, name: str, look: Callable[[list[Any]], list[Position]], rooms: dict[str, Room]) -> None:
         """Tell the rooms whose streams stand elsewhere than they know."""
         before = {stream: room.head for stream, room in rooms.items()}
-        for position in await self._once(name, look, [room.user_id for room in rooms.values()]):
+        for position in await self._once(name, look, [room.whose for room in rooms.values()]):
             self._synced(position, before.get(position.stream, 0))
 
     async def _once(self, name: str, fn: Callable[..., list[T]], *args: Any) -> list[T]:
@@ -379,7 +411,7 @@ class Hub:
 
     def _synced(self, position: Position, head_before: int) -> None:
         """Tell the room where its stream stands, if that is news."""
-        room = self._rooms.get(position.stream)
+        room = self._room(position.stream)
         if room is None or room.knows(position):
             return
         # Announcements that came while the query ran know more than its answer. A head below the one known *before* the
@@ -444,6 +476,12 @@ def _look(user_ids: list[Any]) -> list[Position]:
     if unnumbered:
         api.number_waiting(unnumbered)
     return positions
+
+
+def _topics(names: list[str]) -> list[Position]:
+    """The same of topics: of these, where they stand; and of all, what dead publishers left."""
+    api.number_late_topics(written_before=datetime.now(UTC) - timedelta(seconds=UNNUMBERED_SECONDS))
+    return topic_store.positions(names)
 
 
 def _changes(people: list[tuple[Any, int, int]]) -> list[Change]:

@@ -21,7 +21,7 @@ from django.db import Error as DatabaseError
 
 from tickets.api import in_thread, tracing
 
-from .. import store
+from .. import store, topic_store, topics
 from ..wire.streams import Page
 
 T = TypeVar("T")
@@ -33,32 +33,49 @@ DATABASE_SECONDS = 10.0
 """How long a question to the database waits for its answer before it is given up."""
 
 
+_Asked = tuple[Callable[..., Page], Any, int, int]
+
+
 class Reading:
     """One per process; belongs to the event loop."""
 
     def __init__(self) -> None:
         self._readers = asyncio.Semaphore(READERS)
-        self._asked: dict[tuple[Any, int, int], asyncio.Task[Page | None]] = {}  # and not being read yet
+        self._asked: dict[_Asked, asyncio.Task[Page | None]] = {}  # and not being read yet
 
     async def page(self, user_id: Any, *, after: int, limit: int) -> Page | None:
         """At most `limit` notifications of the person's stream after a number."""
-        key = (user_id, after, limit)
+        return await self._shared((store.page, user_id, after, limit))
+
+    async def topic_page(self, topic: str, *, after: int, limit: int) -> Page | None:
+        """The same of a topic's; whether anybody may read it is not asked."""
+        return await self._shared((topic_store.page, topic, after, limit))
+
+    async def _shared(self, key: "_Asked") -> Page | None:
         task = self._asked.get(key)
         if task is None:
             task = self._asked[key] = asyncio.create_task(self._page(key), context=tracing.unbound())
         # Whoever goes away meanwhile takes nothing from the others who wait for it.
         return await asyncio.shield(task)
 
-    async def _page(self, key: tuple[Any, int, int]) -> Page | None:
-        user_id, after, limit = key
+    async def _page(self, key: "_Asked") -> Page | None:
+        read, whose, after, limit = key
         try:
             await self._readers.acquire()
         finally:
             del self._asked[key]
         try:
-            return await answer(store.page, user_id, after=after, limit=limit, now=datetime.now(UTC))
+            return await answer(read, whose, after=after, limit=limit, now=datetime.now(UTC))
         finally:
             self._readers.release()
+
+    async def decide(self, user_id: Any, topic: str) -> topics.Decision | None:
+        """Whether the person may listen to the topic."""
+        try:
+            async with self._readers, asyncio.timeout(DATABASE_SECONDS):
+                return await topics.decide(user_id, topic)
+        except (DatabaseError, TimeoutError):
+            return None
 
 
 async def answer(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T | None:

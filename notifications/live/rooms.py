@@ -8,7 +8,7 @@ for is the socket's own business.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -45,6 +45,10 @@ class Listener(Protocol):
     def tell(self, event: Callable[[Connection, T, float], list[Step]], what: T) -> None:
         """Hand an event to the socket's connection. Returns at once and raises nothing."""
 
+    @property
+    def topics(self) -> Collection[str]:
+        """The topics whose rooms it is in."""
+
     def replace(self) -> None:
         """Give way to a newer socket of the same person."""
 
@@ -64,12 +68,12 @@ class Room:
         "sockets",
         "state_version",
         "turns",
-        "user_id",
         "waiting",
+        "whose",
     )
 
-    def __init__(self, user_id: Any) -> None:
-        self.user_id = user_id
+    def __init__(self, whose: Any) -> None:
+        self.whose = whose  # a person, by their primary key, or a topic, by its name
         self.sockets: dict[Listener, None] = {}  # in order of arrival
         self.waiting: list[asyncio.Future[None]] = []  # handshakes, for the group
         self.turns = 0  # of the loop in which these sockets have yet to be told something

@@ -36,18 +36,19 @@ from tickets.api import (
     once,
 )
 
-from .. import api, figures
+from .. import api, figures, topic_store
 from ..conf import conf
 from ..wire.closing import CloseCode
 from ..wire.codec import BadFrame, Codec
-from ..wire.streams import Announcement, Change, Opening
+from ..wire.doorbell import topic_of
+from ..wire.streams import Announcement, Change, Opening, Page, Position
 from ..wire.vocabulary import Event
 from .connection import Connection, Limits, Phase
 from .extension import SayText
 from .hub import Hub
 from .presence import Present
 from .reading import DATABASE_SECONDS, answer
-from .steps import Check, Close, Load, Mark, Open, Redeem, Send, Step, Verify
+from .steps import Ask, Check, Close, Listen, Load, Mark, Open, Redeem, Send, Step, Unlisten, Verify
 
 logger = logging.getLogger("notifications.socket")
 _frames = logging.getLogger("notifications.frames")
@@ -68,6 +69,9 @@ _FAILED: Final = "connection failed connection=%(connection)s user=%(user)s sess
 _FOLLOWED: Final = {"stream": "stream", "seq": "seq", "notification": "id"}
 
 T = TypeVar("T")
+_DENIED: Final = Page(Position("", "", 0, 0, 0, 0), (), through=0)
+"""In the place of a page: the person may not read it, and was told so."""
+
 AsgiSend = Callable[[dict[str, Any]], Awaitable[None]]
 Work = Callable[["Socket", Any], Coroutine[Any, Any, None]]
 
@@ -92,6 +96,7 @@ def limits() -> Limits:
         reauth_attempts=conf.REAUTH_ATTEMPTS,
         reauth_spacing=conf.REAUTH_SPACING,
         window=conf.WINDOW,
+        topics=conf.TOPICS_PER_CONNECTION,
         ack_stall_seconds=conf.ACK_STALL_SECONDS,
         replay_page=conf.REPLAY_PAGE,
         ping_seconds=conf.PING_SECONDS,
@@ -125,6 +130,7 @@ class Socket:
         "_timer_at",
         "_unauthenticated",
         "connection",
+        "topics",
         "user_id",
     )
 
@@ -142,6 +148,7 @@ class Socket:
         self._followed = _frames.isEnabledFor(logging.DEBUG)  # asked once: it costs a frame nothing where it is off
         self.connection = Connection(name=uuid4().hex[:16], limits=limits(), now=self._started, jitter=_jitter())
         self.user_id: Any = None
+        self.topics: set[str] | tuple[()] = ()
         self._found: tuple[Opening, SessionState] | None = None  # what the connection starts from
         self._tasks: list[asyncio.Task[None]] = []
         self._outbox: deque[dict[str, Any]] | None = None  # made for the few that ever need one
@@ -233,6 +240,8 @@ class Socket:
                 self._say({"type": "websocket.send", "text": frame})
             elif isinstance(step, Close):
                 self._close(step.code)
+            elif isinstance(step, Unlisten):
+                self._unlisten(step.topic)
             else:
                 self._spawn(_WORK[type(step)], step)
         self._set_timer()
@@ -295,15 +304,57 @@ class Socket:
             logger.info(_OPEN, {**self._ids(), **self._place()})
 
     async def _load(self, step: Load) -> None:
-        page = await self._hub.reading.page(self.user_id, after=step.after, limit=step.limit)
+        page = await self._read(step)
         if page is None:
             self.tell(Connection.load_failed, step.stream)
-        else:
+        elif page is not _DENIED:
             said_before = figures.said_live()
             self.tell(Connection.page, page)
             if page.events and (said := figures.said_live() - said_before):
                 late = time.time() - page.events[-1].created_at.timestamp()
                 figures.DELIVERY_SECONDS.observe(late, "read", said)
+
+    async def _read(self, step: Load) -> Page | None:
+        topic = topic_of(step.stream)
+        if topic is None:
+            return await self._hub.reading.page(self.user_id, after=step.after, limit=step.limit)
+        page = await self._hub.reading.topic_page(topic, after=step.after, limit=step.limit)
+        decision = await self._hub.reading.decide(self.user_id, topic)
+        if page is None or decision is None:
+            return None
+        if not decision.allowed:
+            self.tell(Connection.denied, topic)
+            return _DENIED
+        return page
+
+    async def _listen(self, step: Listen) -> None:
+        decision = await self._hub.reading.decide(self.user_id, step.topic)
+        if decision is None:
+            self.tell(Connection.listen_failed, step.topic)
+        elif not decision.allowed:
+            self.tell(Connection.denied, step.topic)
+        elif self.connection.phase is not Phase.CLOSED:
+            self.topics = {*self.topics, step.topic}
+            await self._hub.listen(self, step.topic)
+            position = await answer(topic_store.position, step.topic)
+            if position is None:
+                self.tell(Connection.listen_failed, step.topic)
+            else:
+                self.perform(self.connection.subscribed(position, decision.fence, time.time()))
+
+    async def _ask(self, step: Ask) -> None:
+        decision = await self._hub.reading.decide(self.user_id, step.topic)
+        if decision is None:
+            self.tell(Connection.ask_failed, step.topic)
+        elif decision.allowed:
+            self.perform(self.connection.allowed(step.topic, decision.fence, time.time()))
+        else:
+            self.tell(Connection.denied, step.topic)
+
+    def _unlisten(self, topic: str) -> None:
+        if topic in self.topics:
+            self.topics = {*self.topics} - {topic}
+            self._hub.unlisten(self, topic)
 
     async def _check(self, step: Check) -> None:
         session = await self._read_session(step.session_id)
@@ -459,6 +510,8 @@ _WORK: Final[dict[type, Work]] = {
     Load: Socket._load,
     Check: Socket._check,
     Mark: Socket._mark,
+    Listen: Socket._listen,
+    Ask: Socket._ask,
 }
 
 

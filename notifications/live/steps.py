@@ -53,7 +53,8 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Read at most `limit` notifications after a number; answered by `page` or `load_failed`."""
+    """Read at most `limit` notifications after a number; answered by `page` or `load_failed`. Of a topic: then ask
+    whether the person may still listen, and if not answer `denied`."""
 
     stream: str
     after: int
@@ -74,4 +75,26 @@ class Mark:
     command: State
 
 
-Step = Send | Close | Redeem | Verify | Open | Load | Check | Mark
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Ask whether the person may listen to the topic, join its group, then read where it stands; answered by
+    `subscribed`, `denied` or `listen_failed`."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask again whether the person may listen to the topic; answered by `allowed`, `denied` or `ask_failed`."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unlisten:
+    """Leave the topic's group."""
+
+    topic: str
+
+
+Step = Send | Close | Redeem | Verify | Open | Load | Check | Mark | Listen | Ask | Unlisten

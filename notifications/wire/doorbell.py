@@ -33,6 +33,20 @@ def stream_of(user_id: object) -> str:
     return f"u.{hashlib.sha256(str(user_id).encode()).hexdigest()[:32]}"
 
 
+TOPIC_NAME: Final = r"[a-z0-9._-]{1,80}"
+"""What a topic may be called, as a pattern: a group's name can be made of it, and never another kind of group's."""
+
+
+def stream_of_topic(name: str) -> str:
+    """The name of a topic's stream."""
+    return f"t.{name}"
+
+
+def topic_of(stream: str) -> str | None:
+    """The topic whose stream this is; None if it is a person's."""
+    return stream.removeprefix("t.") if stream.startswith("t.") else None
+
+
 def group_of(stream: str) -> str:
     return GROUP_PREFIX + stream
 

@@ -65,6 +65,8 @@ class Page:
     position: Position
     events: tuple[Notification, ...]
     through: int
+    after: int | None = None
+    """The number that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

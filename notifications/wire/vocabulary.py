@@ -62,14 +62,29 @@ class State(Command, frozen=True):
     ref: str | None = None
 
 
+class Subscribe(Command, frozen=True):
+    """Listen to a topic, from a position (`<epoch>:<seq>`) on or from now."""
+
+    topic: str
+    since: str | None = None
+    token: str | None = None
+    ref: str | None = None
+
+
+class Unsubscribe(Command, frozen=True):
+    topic: str
+    token: str | None = None
+    ref: str | None = None
+
+
 class Ping(Command, frozen=True):
     ref: str | None = None
 
 
-AnyCommand = Authenticate | Reauth | Ack | State | Ping
+AnyCommand = Authenticate | Reauth | Ack | State | Subscribe | Unsubscribe | Ping
 Credentials = Authenticate | Reauth
 """The commands that are nothing but a credential: exactly one of `ticket` and `token` is set."""
-Vouched = Ack | State
+Vouched = Ack | State | Subscribe | Unsubscribe
 """Those that carry out something, and may have to prove first who asks for it."""
 
 # --- Events: server to client ---
@@ -167,6 +182,31 @@ class StateChanged(Event, frozen=True, tag="state"):
     def answering(self, ref: str | UnsetType) -> "StateChanged":
         """The same, as the answer to a client's command."""
         return replace(self, ref=ref)
+
+
+class Subscribed(Event, frozen=True):
+    """The topic's notifications follow, the first of them after `cursor`."""
+
+    topic: str
+    epoch: str
+    head: int
+    cursor: int
+    ref: str | UnsetType = UNSET
+
+
+class Unsubscribed(Event, frozen=True):
+    """Nothing of the topic follows."""
+
+    topic: str
+    ref: str | UnsetType = UNSET
+
+
+class Denied(Event, frozen=True):
+    """The topic is not, or not any more, for this person (`forbidden`), or is one too many (`too_many_topics`)."""
+
+    topic: str
+    code: Literal["forbidden", "too_many_topics"]
+    ref: str | UnsetType = UNSET
 
 
 class ReauthRequired(Event, frozen=True, tag="reauth_required"):
