@@ -70,6 +70,11 @@ def _carriers() -> frozenset[str]:
     return frozenset(more if conf.JID_ENFORCE else {*conf.CARRIERS, *more})
 
 
+def spoken() -> list[str]:
+    """The subprotocols that sockets of this site speak."""
+    return conf.PROTOCOLS
+
+
 @once("TICKETS")
 def frame_credentials() -> frozenset[str]:
     """What this site accepts in a frame: "ticket", "token"."""

@@ -26,6 +26,7 @@ from tickets.admission import (
     kept_network,
     path_of,
     socket_url,
+    spoken,
 )
 from tickets.audit import ORIGIN_REFUSED
 from tickets.audit import Act as AuditAct
@@ -129,6 +130,7 @@ __all__ = [
     "session_state",
     "settle_sessions",
     "socket_url",
+    "spoken",
     "tracing",
 ]
 

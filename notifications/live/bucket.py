@@ -12,6 +12,10 @@ class Bucket:
         self._tokens = burst
         self._at = now
 
+    def left(self, now: float) -> int:
+        """How often `take` would let through now."""
+        return int(min(self._burst, self._tokens + max(0.0, now - self._at) * self._rate) + 0.001)
+
     def take(self, now: float) -> float:
         """0.0 and a token is spent, or the seconds until there will be one."""
         # A clock that steps back neither fills nor empties the bucket.

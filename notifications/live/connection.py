@@ -31,7 +31,7 @@ from tickets.grants import EndReason, Grant, Purpose, SessionState
 
 from .. import figures
 from ..wire.closing import CloseCode
-from ..wire.codec import BadFrame
+from ..wire.codec import BadFrame, Manner
 from ..wire.doorbell import Asked, Kicked, stream_of_topic, topic_of
 from ..wire.streams import Announcement, Change, Opening, Page, Position
 from ..wire.vocabulary import (
@@ -44,6 +44,7 @@ from ..wire.vocabulary import (
     Denied,
     Error,
     Event,
+    Follow,
     Notification,
     Ping,
     Pong,
@@ -57,6 +58,7 @@ from ..wire.vocabulary import (
     StateChanged,
     Subscribe,
     Subscribed,
+    Unfollow,
     UnsetType,
     Unsubscribe,
     Unsubscribed,
@@ -95,6 +97,7 @@ class Limits:
     reauth_attempts: int = 3
     reauth_spacing: float = 1.0
     window: int = 64
+    paced_per_second: float = 100.0
     topics: int = 50
     ack_stall_seconds: float = 30.0
     replay_page: int = 200
@@ -115,6 +118,9 @@ BAD_FRAME_SECONDS: Final = 60.0
 LIFETIME_JITTER: Final = 0.2
 # What could not be read from the database is asked for again after this long.
 RETRY_SECONDS: Final = 1.0
+# What a client that does not ack is told at once is some of them; then it is given time to read.
+PACE_SECONDS: Final = 0.2
+NATIVE_MANNER: Final = Manner()
 # What a client is asked to wait before it comes back; its own back-off where nothing stands here.
 RETRY_AFTER_SECONDS: Final = {CloseCode.UNAVAILABLE: 1.0, CloseCode.TOO_SLOW: 1.0, CloseCode.RATE_LIMITED: 10.0}
 _KICKS: Final = {int(code): code for code in (CloseCode.DISCONNECTED_BY_STAFF, CloseCode.TOO_MANY_CONNECTIONS)}
@@ -155,8 +161,10 @@ class _Stream:
     topic: str | None = None  # None: the person's own
     # Of a topic: the newest fence under which the person was found to be allowed to listen.
     fence: int = 0
-    asking: bool = False
     ask_failed: bool = False
+    # Nothing may be said now: the person is asked about, or has not asked for their own yet.
+    shut: bool = False
+    paced: bool = False
 
     @property
     def behind(self) -> bool:
@@ -169,6 +177,7 @@ class _Wish:
 
     since: Since | None
     refs: list[str | None]
+    paced: bool
     fence: int = -1  # the newest one met meanwhile
 
 
@@ -191,11 +200,13 @@ class Connection:
         "_end",
         "_fence",
         "_fence_at_redeem",
+        "_follows",
         "_grant_end",
         "_marking",
         "_marks",
         "_met_fence",
         "_next_attempt_at",
+        "_paces",
         "_prover",
         "_proving",
         "_reauth_ref",
@@ -220,9 +231,13 @@ class Connection:
         "pushes_dropped",
     )
 
-    def __init__(self, *, name: str, limits: Limits, now: float, jitter: float = 0.0) -> None:
-        """`jitter` in [0, 1): how much earlier than others of its age it ends, so that not all come back at once."""
+    def __init__(
+        self, *, name: str, limits: Limits, now: float, jitter: float = 0.0, manner: Manner = NATIVE_MANNER
+    ) -> None:
+        """`jitter` in [0, 1): how much earlier than others of its age it ends, so that not all come back at once.
+        `manner`: that of the protocol."""
         self.name = name
+        self._follows = manner.follows
         self.limits = limits
         self.phase = Phase.AUTHENTICATING
         self.code: CloseCode | None = None
@@ -258,6 +273,7 @@ class Connection:
         self._early: dict[str, Announcement] = {}  # announced between joining and `opened`: the newest of each stream
         self._wishes: dict[str, _Wish] = {}  # topics that are asked for, by their streams
         self._unacked = 0  # of all streams together
+        self._paces: Bucket | None = None  # of streams whose client does not ack
         self._stalled_since = inf
         self._retry_at = inf
 
@@ -375,7 +391,7 @@ class Connection:
         self.phase = Phase.OPEN
         self._fence = position.fence
         self._state_version = position.state_version
-        stream = _Stream(position.stream, position.epoch, cursor=position.head, head=position.head)
+        stream = _Stream(position.stream, position.epoch, position.head, position.head, shut=self._follows)
         self._streams[position.stream] = stream
         reason = _resume(stream, self._since, position)
         self._send(steps, self._welcome(self.grant, stream, opening, now))
@@ -445,6 +461,10 @@ class Connection:
         match command:
             case Ack() | State() | Subscribe() | Unsubscribe():
                 self._vouched(steps, command, now)
+            case Follow():
+                self._follow(steps, command, now)
+            case Unfollow():
+                self._unfollow(steps, command, now)
             case Ping():
                 self._send(steps, Pong(ref=_ref(command.ref)))
             case Reauth():
@@ -460,6 +480,8 @@ class Connection:
             return steps
         if problem.code == "too_big":
             return self._bye(steps, CloseCode.MESSAGE_TOO_BIG)
+        if problem.ends:
+            return self._bye(steps, CloseCode.PROTOCOL_ERROR)
         self._error(steps, problem.code, problem.detail, problem.ref)
         if _often(self._bad_frames, BAD_FRAMES, BAD_FRAME_SECONDS, now):
             return self._bye(steps, CloseCode.PROTOCOL_ERROR)
@@ -531,9 +553,9 @@ class Connection:
             case State():
                 self._state(steps, command)
             case Subscribe():
-                self._subscribe(steps, command, now)
+                self._follow(steps, Follow(command.topic, command.since, ref=command.ref), now)
             case Unsubscribe():
-                self._unsubscribe(steps, command, now)
+                self._unfollow(steps, Unfollow(command.topic, command.ref), now)
 
     def _proven(self, steps: list[Step], grant: Grant, now: float) -> None:
         if grant.expires_at > self._grant_end:
@@ -585,10 +607,11 @@ class Connection:
     def _personal(self) -> str:
         return next(iter(self._streams))  # the person's own stream is the first that is opened
 
-    # --- Topics ---
+    # --- What is listened to ---
 
-    def _subscribe(self, steps: list[Step], command: Subscribe, now: float) -> None:
-        name, since = stream_of_topic(command.topic), None
+    def _follow(self, steps: list[Step], command: Follow, now: float) -> None:
+        name = self._personal if command.topic is None else stream_of_topic(command.topic)
+        since = None
         if command.since is not None and (since := Since.parse(command.since)) is None:
             self._error(steps, "invalid", "since is <epoch>:<seq>.", command.ref)
         elif self.phase is not Phase.OPEN:
@@ -596,19 +619,39 @@ class Connection:
         elif name in self._wishes:  # the answer will be the same
             self._wishes[name].refs.append(command.ref)
         elif (stream := self._streams.get(name)) is not None:
+            if stream.topic is None and stream.shut:
+                self._begin(stream, since, command, now)
             self._say_subscribed(steps, stream, command.ref)
+            self._advance(steps, now)
+        elif command.topic is None:
+            raise RuntimeError("the person's own stream is there from the start")
         elif len(self._streams) + len(self._wishes) > self.limits.topics:
             self._deny(steps, command.topic, "too_many_topics", [command.ref])
         else:
-            self._wishes[name] = _Wish(since, [command.ref])
+            self._wishes[name] = _Wish(since, [command.ref], command.paced)
             steps.append(Listen(command.topic))
 
-    def _unsubscribe(self, steps: list[Step], command: Unsubscribe, now: float) -> None:
-        name = stream_of_topic(command.topic)
+    def _begin(self, stream: _Stream, since: Since | None, command: Follow, now: float) -> None:
+        """Say the person's own stream, to a client that had to ask for it."""
+        stream.shut = False
+        self._pace(stream, command.paced, now)
+        if since is None:
+            stream.cursor = stream.head
+        else:  # the log will tell whether that can be resumed
+            stream.epoch, stream.cursor, stream.doubted = since.epoch, since.seq, True
+            stream.replay_to = stream.head
+
+    def _unfollow(self, steps: list[Step], command: Unfollow, now: float) -> None:
+        name = self._personal if command.topic is None else stream_of_topic(command.topic)
         wish = self._wishes.pop(name, None)
         for ref in [*(wish.refs if wish else []), command.ref]:
-            self._send(steps, Unsubscribed(topic=command.topic, ref=_ref(ref)))
-        if wish or name in self._streams:
+            topic = UNSET if command.topic is None else command.topic
+            self._send(steps, Unsubscribed(stream=name, topic=topic, ref=_ref(ref)))
+        if command.topic is None:
+            stream = self._streams[name]
+            stream.shut, stream.replay_to = True, None
+            self._release(steps, stream, now)
+        elif wish or name in self._streams:
             self._forget(steps, command.topic, now)
 
     def subscribed(self, position: Position, fence: int, now: float) -> list[Step]:
@@ -630,6 +673,7 @@ class Connection:
             self._forget(steps, topic, now)
             return steps
         stream = _Stream(position.stream, position.epoch, position.head, position.head, topic=topic, fence=fence)
+        self._pace(stream, wish.paced, now)
         self._streams[position.stream] = stream
         reason = _resume(stream, wish.since, position)
         for ref in wish.refs:
@@ -672,7 +716,7 @@ class Connection:
         stream = self._streams.get(stream_of_topic(topic))
         if stream is None or self.phase is Phase.CLOSED:
             return steps
-        met, stream.asking, stream.fence = stream.fence, False, fence
+        met, stream.shut, stream.fence = stream.fence, False, fence
         self._note_topic_fence(steps, stream, met)
         self._advance(steps, now)
         return steps
@@ -702,8 +746,8 @@ class Connection:
 
     def _ask(self, steps: list[Step], stream: _Stream) -> None:
         """Nothing of the topic until it is known that the person may listen."""
-        if stream.topic is not None and not stream.asking:
-            stream.asking = True
+        if stream.topic is not None and not stream.shut:
+            stream.shut = True
             steps.append(Ask(stream.topic))
 
     def _ask_for_all(self, steps: list[Step]) -> None:
@@ -716,21 +760,40 @@ class Connection:
         self._early.pop(name, None)
         steps.append(Unlisten(topic))
         stream = self._streams.pop(name, None)
-        if stream is not None and stream.unacked:
+        if stream is not None:
+            self._release(steps, stream, now)
+
+    def _release(self, steps: list[Step], stream: _Stream, now: float) -> None:
+        """Nobody will ack what was said of it."""
+        if stream.unacked:
             self._unacked -= len(stream.unacked)
+            stream.unacked.clear()
             self._stalled_since = inf
             self._advance(steps, now)
 
+    def _pace(self, stream: _Stream, paced: bool, now: float) -> None:
+        if paced and self._paces is None:
+            self._paces = Bucket(rate=self.limits.paced_per_second, burst=self.limits.window, now=now)
+        stream.paced = paced
+
     def _say_subscribed(self, steps: list[Step], stream: _Stream, ref: str | None) -> None:
-        if stream.topic is not None:
-            what, head, cursor = stream.topic, stream.head, stream.cursor
-            self._send(steps, Subscribed(topic=what, epoch=stream.epoch, head=head, cursor=cursor, ref=_ref(ref)))
+        self._send(
+            steps,
+            Subscribed(
+                stream=stream.name,
+                epoch=stream.epoch,
+                head=stream.head,
+                cursor=stream.cursor,
+                topic=UNSET if stream.topic is None else stream.topic,
+                ref=_ref(ref),
+            ),
+        )
 
     def _deny(
         self, steps: list[Step], topic: str, code: Literal["forbidden", "too_many_topics"], refs: list[str | None]
     ) -> None:
         for ref in refs:
-            self._send(steps, Denied(topic=topic, code=code, ref=_ref(ref)))
+            self._send(steps, Denied(stream=stream_of_topic(topic), topic=topic, code=code, ref=_ref(ref)))
 
     # --- seen, read, archived ---
 
@@ -832,14 +895,14 @@ class Connection:
             and announcement.epoch == stream.epoch
             and self._deliverable
             and not stream.loading
-            and not stream.asking
-            and self._room > 0
+            and not stream.shut
+            and self._room(stream, now) > 0
         ):
             if event.archived:  # from the start: its person has muted the kind
                 self._catch_up(steps, stream)
                 self._skip(steps, stream, announcement.seq)
             else:
-                self._say(steps, stream, event)
+                self._say(steps, stream, event, now)
             return steps
         self._learn(stream, announcement.epoch, announcement.seq)
         if stream.behind:
@@ -875,11 +938,11 @@ class Connection:
         stream.loading = False
         if stream.topic is None:
             self._note_fence(steps, page.position.fence)
-        elif not stream.asking:
+        elif not stream.shut:
             stream.fence = max(stream.fence, page.position.fence)  # the rule was asked after the page was read
         cursor = stream.cursor
-        if self._deliverable and not stream.asking:  # else it is read again when it may be said
-            self._say_page(steps, stream, page)
+        if self._deliverable and not stream.shut:  # else it is read again when it may be said
+            self._say_page(steps, stream, page, now)
             if stream.cursor == cursor and stream.behind:
                 self._retry_at = now + RETRY_SECONDS  # no progress: asking at once would ask for ever
         self._advance(steps, now)
@@ -896,7 +959,8 @@ class Connection:
     def pushed(self, event: Notification, now: float) -> list[Step]:
         """A transient notification: said now or never."""
         steps = self._due(now)
-        if self._deliverable and self._room > 0:
+        stream = self._streams[self._personal] if self._streams else None
+        if self._deliverable and stream and not stream.shut and self._room(stream, now) > 0:
             self._send(steps, event)
         else:
             self.pushes_dropped += 1
@@ -916,9 +980,10 @@ class Connection:
     def _deliverable(self) -> bool:
         return self.phase is Phase.OPEN and not self._checking
 
-    @property
-    def _room(self) -> int:
-        """How many more notifications may be said before an ack must come."""
+    def _room(self, stream: _Stream, now: float) -> int:
+        """How many more notifications may be said before an ack must come, or time must pass."""
+        if stream.paced and self._paces is not None:
+            return self._paces.left(now)
         return self.limits.window - self._unacked
 
     def _meet(self, steps: list[Step], stream: _Stream, fence: int) -> None:
@@ -943,20 +1008,22 @@ class Connection:
     def _advance(self, steps: list[Step], now: float) -> None:
         """Ask the log for what is missing, as far as the window has room."""
         for stream in self._streams.values():
-            if stream.loading or stream.asking or not self._deliverable or now < self._retry_at < inf:
+            if stream.loading or stream.shut or not self._deliverable or now < self._retry_at < inf:
                 continue
             self._catch_up(steps, stream)
             if not stream.behind:
                 continue
-            room = self._room
+            room = self._room(stream, now)
             if room > 0:
                 stream.loading = True
                 steps.append(Load(stream.name, stream.cursor, min(room, self.limits.replay_page)))
+            elif stream.paced:
+                self._retry_at = now + PACE_SECONDS
             elif self._stalled_since == inf:
                 self._stalled_since = now
                 figures.WINDOW_STALLS.add()
 
-    def _say_page(self, steps: list[Step], stream: _Stream, page: Page) -> None:
+    def _say_page(self, steps: list[Step], stream: _Stream, page: Page, now: float) -> None:
         position = page.position
         stream.doubted = False
         reason = _broken(stream, position)
@@ -970,13 +1037,13 @@ class Connection:
             return
         stream.head = max(stream.head, position.head)
         for event in page.events:
-            if self._room <= 0:
+            if self._room(stream, now) <= 0:
                 return
             self._skip(steps, stream, (event.seq or 0) - 1)
-            self._say(steps, stream, event)
+            self._say(steps, stream, event, now)
         self._skip(steps, stream, page.through)
 
-    def _say(self, steps: list[Step], stream: _Stream, event: Notification) -> None:
+    def _say(self, steps: list[Step], stream: _Stream, event: Notification, now: float) -> None:
         """`event` is the next number of the stream."""
         seq = event.seq
         if seq is None:
@@ -989,8 +1056,11 @@ class Connection:
         stream.cursor = seq
         if seq > stream.head:
             stream.head = seq
-        stream.unacked.append(seq)
-        self._unacked += 1
+        if stream.paced and self._paces is not None:
+            self._paces.take(now)
+        else:
+            stream.unacked.append(seq)
+            self._unacked += 1
 
     def _skip(self, steps: list[Step], stream: _Stream, through: int) -> None:
         if through > stream.cursor:

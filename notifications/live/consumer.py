@@ -6,19 +6,18 @@ from urllib.parse import parse_qs
 
 from channels.consumer import AsyncConsumer
 
-from tickets.api import ORIGIN_REFUSED, SCOPE_KEY, Admission, audit, tracing
+from tickets.api import ORIGIN_REFUSED, SCOPE_KEY, Admission, audit, spoken, tracing
 
 from .. import figures
+from ..conf import conf
+from ..wire import protocols
 from ..wire.closing import CloseCode
-from ..wire.native import NativeCodec
+from ..wire.codec import Codec
 from . import drain, extension
 from .hub import Hub
 from .socket import Socket
 
 logger = logging.getLogger("notifications.socket")
-
-# It keeps nothing but the last events it spelled, so all sockets share one: a fan-out spells an event once.
-_native = NativeCodec()
 
 
 class NotificationConsumer(AsyncConsumer):
@@ -70,15 +69,17 @@ class NotificationConsumer(AsyncConsumer):
             figures.HANDSHAKES_REFUSED.add(why)
             await self.base_send({"type": "websocket.close"})  # before accept: a bare 403
             return
+        chosen = protocols.choose(admission.subprotocols, spoken=spoken())
+        # Who offers nothing that is spoken here is told so in the first of what is.
+        answered, codec = chosen or (None, protocols.first(spoken()))
         # Before anything is awaited: it takes its place among the sockets that were just counted.
         self.socket = Socket(
-            hub=hub, codec=_native, send=self.base_send, address=admission.address, say_text=self.say_text
+            hub=hub, codec=codec, send=self.base_send, address=admission.address, say_text=self.say_text
         )
         tracing.bind(connection=self.socket.connection.name)
-        speaks = _native.subprotocol in admission.subprotocols
         # Accepted even if it will be refused: only then can a browser read why.
-        await self.base_send({"type": "websocket.accept", "subprotocol": _native.subprotocol if speaks else None})
-        refusal = _refusal(admission, speaks)
+        await self.base_send({"type": "websocket.accept", "subprotocol": answered})
+        refusal = _refusal(admission, codec if chosen else None)
         if refusal:
             self.socket.reject(refusal)
         else:
@@ -105,11 +106,11 @@ class NotificationConsumer(AsyncConsumer):
             self.socket.fail()
 
 
-def _refusal(admission: Admission, speaks: bool) -> CloseCode | None:
+def _refusal(admission: Admission, codec: Codec | None) -> CloseCode | None:
+    """`codec`: of the protocol that was agreed on, None if none was."""
     if admission.problem in ("two_tickets", "malformed", "no_token"):
         return CloseCode.TICKET_REFUSED
-    # Native clients may offer no subprotocol at all; who offers others only will not understand a word.
-    if admission.problem or (admission.subprotocols and not speaks):
+    if admission.problem or codec is None or (conf.AUTHENTICATE_EACH_MESSAGE and not codec.manner.vouches):
         return CloseCode.PROTOCOL_ERROR
     return None
 

@@ -114,6 +114,8 @@ class Socket:
 
     __slots__ = (
         "_address",
+        "_beating",
+        "_beats",
         "_codec",
         "_flushing",
         "_followed",
@@ -146,7 +148,11 @@ class Socket:
         self._loop = asyncio.get_running_loop()
         self._started = time.time()
         self._followed = _frames.isEnabledFor(logging.DEBUG)  # asked once: it costs a frame nothing where it is off
-        self.connection = Connection(name=uuid4().hex[:16], limits=limits(), now=self._started, jitter=_jitter())
+        self.connection = Connection(
+            name=uuid4().hex[:16], limits=limits(), now=self._started, jitter=_jitter(), manner=codec.manner
+        )
+        self._beating: asyncio.TimerHandle | None = None
+        self._beats = inf
         self.user_id: Any = None
         self.topics: set[str] | tuple[()] = ()
         self._found: tuple[Opening, SessionState] | None = None  # what the connection starts from
@@ -190,9 +196,12 @@ class Socket:
             figures.BAD_FRAMES.add(problem.code)
             self.tell(Connection.bad_frame, problem)
             return
+        if self._codec.outbox:
+            self._say_more()
         for command in commands:
             figures.COMMANDS.add(figures.word_of(command))
             self.tell(Connection.received, command)
+        self._heed_codec()
 
     def announced(self, announcement: Announcement, now: float) -> None:
         """`tell(Connection.announced, …)`, the one event whose cost is multiplied by everybody who hears it."""
@@ -234,10 +243,10 @@ class Socket:
                     figures.count_sent(step.event)
                 if self._followed:
                     self._follow(step.event)
-                # Behind what waits, if anything does. The first way is the one that nearly every frame takes.
-                if frame is None or (self._flushing is None and self._say_text is not None and self._say_text(frame)):
-                    continue
-                self._say({"type": "websocket.send", "text": frame})
+                if frame is not None:
+                    self._say_frame(frame)
+                if self._codec.outbox:
+                    self._say_more()
             elif isinstance(step, Close):
                 self._close(step.code)
             elif isinstance(step, Unlisten):
@@ -245,6 +254,38 @@ class Socket:
             else:
                 self._spawn(_WORK[type(step)], step)
         self._set_timer()
+        if self._codec.beat_seconds != self._beats or self._codec.over is not None:
+            self._heed_codec()
+
+    def _say_frame(self, frame: str) -> None:
+        # Behind what waits, if anything does. The first way is the one that nearly every frame takes.
+        if self._flushing is None and self._say_text is not None and self._say_text(frame):
+            return
+        self._say({"type": "websocket.send", "text": frame})
+
+    def _say_more(self) -> None:
+        """What the codec has to say beside events."""
+        frames, self._codec.outbox[:] = list(self._codec.outbox), []  # type: ignore[index]  # of one that says any
+        for frame in frames:
+            self._say_frame(frame)
+
+    def _heed_codec(self) -> None:
+        """How often it beats from now on, and whether it wants to end."""
+        if self._codec.over is not None and self.connection.phase is not Phase.CLOSED:
+            self.perform(self.connection.rejected(self._codec.over, time.time()))
+        if self._codec.beat_seconds != self._beats:
+            self._beats = self._codec.beat_seconds
+            self._beat(say=False)
+
+    def _beat(self, *, say: bool = True) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
+        if self._beats == inf or self._released or self.connection.phase is Phase.CLOSED:
+            self._beating = None
+            return
+        self._beating = self._loop.call_later(self._beats, self._beat)
+        if say:
+            self._say_frame(self._codec.beat(time.time()))
 
     def _follow(self, event: Event) -> None:
         """One line for each frame that has to do with the log: only where somebody turned it on."""
@@ -486,6 +527,7 @@ class Socket:
         figures.CLOSED.add(str(int(code or client_code or 0)))
         self.connection.disconnected()
         self._set_timer()
+        self._beat(say=False)
         self._leave()
         self._authenticated()
         self._hub.gone()

@@ -33,7 +33,9 @@ def stream_of(user_id: object) -> str:
     return f"u.{hashlib.sha256(str(user_id).encode()).hexdigest()[:32]}"
 
 
-TOPIC_NAME: Final = r"[a-z0-9._-]{1,80}"
+TOPIC_LENGTH: Final = 80
+
+TOPIC_NAME: Final = rf"[a-z0-9._-]{{1,{TOPIC_LENGTH}}}"
 """What a topic may be called, as a pattern: a group's name can be made of it, and never another kind of group's."""
 
 

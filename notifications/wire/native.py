@@ -11,20 +11,21 @@ from typing import Any, Final
 
 import msgspec
 
-from .codec import BadFrame
+from .codec import BadFrame, Simple
 from .content import GREATEST_INTEGER
+from .doorbell import TOPIC_LENGTH
 from .remembering import remembering
-from .vocabulary import AnyCommand, Credentials, Event, State
+from .vocabulary import AnyCommand, Credentials, Event, NativeCommand, State, Subscribe, Unsubscribe
 
 FRAME_BYTES: Final = 8 * 1024
 STATE_IDS: Final = 200
 REF_LENGTH: Final = 64
 
-_decoder = msgspec.json.Decoder(AnyCommand)
+_decoder = msgspec.json.Decoder(NativeCommand)
 _encoder = msgspec.json.Encoder()
 
 
-class NativeCodec:
+class NativeCodec(Simple):
     """Stateless but for the last events it spelled: a fan-out hands every socket the same event, spelled once."""
 
     subprotocol: Final = "usher.v1"
@@ -68,11 +69,18 @@ def _problem(frame: str, command: AnyCommand) -> str | None:
         return f"ref has at most {REF_LENGTH} characters."
     if isinstance(command, Credentials) and (command.ticket is None) == (command.token is None):
         return "Exactly one of ticket and token is needed."
+    if isinstance(command, Subscribe | Unsubscribe) and not 1 <= len(command.topic) <= TOPIC_LENGTH:
+        return f"topic has 1 to {TOPIC_LENGTH} characters."
     if isinstance(command, State):
-        if (command.ids is None) == (command.through is None):
-            return "Exactly one of ids and through is needed."
-        if command.ids is not None and not 1 <= len(command.ids) <= STATE_IDS:
-            return f"ids has 1 to {STATE_IDS} items."
+        return _problem_of_state(command)
+    return None
+
+
+def _problem_of_state(command: State) -> str | None:
+    if (command.ids is None) == (command.through is None):
+        return "Exactly one of ids and through is needed."
+    if command.ids is not None and not 1 <= len(command.ids) <= STATE_IDS:
+        return f"ids has 1 to {STATE_IDS} items."
     return None
 
 
@@ -120,7 +128,7 @@ def _explained(frame: str, error: Exception) -> BadFrame:
     except (msgspec.ValidationError, msgspec.DecodeError, RecursionError, UnicodeError):
         return BadFrame("malformed", "A frame is one JSON object.")
     ref = envelope.ref if isinstance(envelope.ref, str) and len(envelope.ref) <= REF_LENGTH else None
-    known = {command.__struct_config__.tag for command in AnyCommand.__args__}
+    known = {command.__struct_config__.tag for command in NativeCommand.__args__}
     if not isinstance(envelope.type, str) or envelope.type not in known:
         return BadFrame("unknown_type", "The type is not a known command.", ref=ref)
     return BadFrame("invalid", str(error)[:200], ref=ref)

@@ -81,7 +81,25 @@ class Ping(Command, frozen=True):
     ref: str | None = None
 
 
-AnyCommand = Authenticate | Reauth | Ack | State | Subscribe | Unsubscribe | Ping
+class Follow(Command, frozen=True):
+    """
+    `Subscribe` as other protocols have it: there the person's own stream (`topic` None) is asked for as well, and
+    clients may be unable to ack. What is `paced` is said no faster than they can be expected to read.
+    """
+
+    topic: str | None = None
+    since: str | None = None
+    paced: bool = False
+    ref: str | None = None
+
+
+class Unfollow(Command, frozen=True):
+    topic: str | None = None
+    ref: str | None = None
+
+
+NativeCommand = Authenticate | Reauth | Ack | State | Subscribe | Unsubscribe | Ping
+AnyCommand = NativeCommand | Follow | Unfollow
 Credentials = Authenticate | Reauth
 """The commands that are nothing but a credential: exactly one of `ticket` and `token` is set."""
 Vouched = Ack | State | Subscribe | Unsubscribe
@@ -185,25 +203,28 @@ class StateChanged(Event, frozen=True, tag="state"):
 
 
 class Subscribed(Event, frozen=True):
-    """The topic's notifications follow, the first of them after `cursor`."""
+    """What the stream says follows, from behind `cursor` on. `topic` is UNSET for the person's own."""
 
-    topic: str
+    stream: str
     epoch: str
     head: int
     cursor: int
+    topic: str | UnsetType = UNSET
     ref: str | UnsetType = UNSET
 
 
 class Unsubscribed(Event, frozen=True):
-    """Nothing of the topic follows."""
+    """Nothing of the stream follows."""
 
-    topic: str
+    stream: str
+    topic: str | UnsetType = UNSET
     ref: str | UnsetType = UNSET
 
 
 class Denied(Event, frozen=True):
     """The topic is not, or not any more, for this person (`forbidden`), or is one too many (`too_many_topics`)."""
 
+    stream: str
     topic: str
     code: Literal["forbidden", "too_many_topics"]
     ref: str | UnsetType = UNSET
