@@ -12,7 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Min, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import BigIntegerField, F, Min, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from . import figures
@@ -23,6 +23,8 @@ from .wire.doorbell import stream_of_topic
 from .wire.streams import Announcement, Page, Position
 
 LATE_AT_ONCE = 100
+
+_NUMBER = BigIntegerField()
 
 
 def ensure(name: str) -> Topic:
@@ -156,8 +158,9 @@ def prune(*, older_than: datetime, keep: int, now: datetime, batch: int = 1_000)
     """As `store.prune`: only ever from the front, and `floor` remembers how far."""
     removed = 0
     rows = TopicNotification.objects.filter(topic=OuterRef("name"), seq__isnull=False).order_by()
-    kept = rows.filter(created_at__gte=older_than).values("topic").annotate(before=Min("seq") - Value(1))
-    wanted = Greatest(Coalesce(Subquery(kept.values("before")), F("head")), F("head") - Value(keep))
+    kept = rows.filter(created_at__gte=older_than).values("topic").annotate(before=Min("seq") - Value(1, _NUMBER))
+    by_age = Coalesce(Subquery(kept.values("before"), output_field=_NUMBER), F("head"))
+    wanted = Greatest(by_age, F("head") - Value(keep, _NUMBER))
     overfull = Topic.objects.annotate(wanted=wanted).filter(wanted__gt=F("floor")).values_list("name", "wanted")
     for name, floor in overfull.iterator():
         Topic.objects.filter(name=name, floor__lt=floor).update(floor=floor)
