@@ -52,7 +52,7 @@ ADVISORIES: Final = (
     Advisory("redis", "4.5.0", "4.5.4", *_ANSWERS),
     Advisory(
         *("PyJWT", "", "2.15.0", "CVE-2026-101918", "GHSA-42vr-xj54-vc7v"),
-        "tokens that are decoded unverified",
+        "a nested token that is decoded unverified fails as nothing else does",
     ),
     Advisory(
         *("djangorestframework-simplejwt", "", "5.5.1", "CVE-2024-22513", "GHSA-5vcc-86wm-547q"),
