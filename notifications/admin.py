@@ -20,6 +20,7 @@ from . import admin_dashboard, api  # noqa: F401  (importing the first registers
 from .compose import compose
 from .forms import MessageForm, content_of
 from .live import kicking
+from .live.positions import with_position
 from .models import Acked, Connection, Notification, Stream
 
 DISCONNECTED = AuditAct("connection_disconnected", "authz_admin", about=("by", "connection"))
@@ -103,20 +104,18 @@ class ConnectionAdmin(StaffAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:
         """Only what is believed to be live."""
-        head = Stream.objects.filter(user=OuterRef("user_id")).values("head")
-        live = super().get_queryset(request).filter(leased_until__gt=timezone.now())
-        return live.annotate(head=Subquery(head))
+        return with_position(super().get_queryset(request).filter(leased_until__gt=timezone.now()))
 
     @admin.display(description="behind by")
     def behind(self, connection: Any) -> int | None:
         """Numbers that it was not told yet, some seconds ago."""
-        return None if connection.cursor is None else max(0, (connection.head or 0) - connection.cursor)
+        behind: int | None = connection.behind
+        return behind
 
     @admin.display(description="not acked")
-    def unacked(self, connection: Connection) -> int | None:
-        if connection.cursor is None or connection.acked is None:
-            return None
-        return connection.cursor - connection.acked
+    def unacked(self, connection: Any) -> int | None:
+        unacked: int | None = connection.unacked
+        return unacked
 
     @admin.display
     def state(self, connection: Connection) -> str:
