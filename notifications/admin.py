@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils import timezone
@@ -19,7 +20,7 @@ from . import admin_dashboard, api  # noqa: F401  (importing the first registers
 from .compose import compose
 from .forms import MessageForm, content_of
 from .live import kicking
-from .models import Connection, Notification, Stream
+from .models import Acked, Connection, Notification, Stream
 
 DISCONNECTED = AuditAct("connection_disconnected", "authz_admin", about=("by", "connection"))
 ASKED = AuditAct("connection_asked", "authz_admin", about=("by", "connection"))
@@ -28,10 +29,33 @@ TOLD = AuditAct("told_by_staff", "authz_admin", about=("by", "user"))
 
 @admin.register(Stream)
 class StreamAdmin(StaffAdmin):
-    fields = ("user", "epoch", "head", "floor", "fence", "state_version")
-    list_display = ("user", "head", "floor", "state_version", "fence", "epoch")
+    fields = ("user", "head", "acked", "acked_at", "live", "floor", "state_version", "fence", "epoch")
+    list_display = ("user", "head", "acked", "acked_at", "live", "floor", "state_version", "fence", "epoch")
     ordering = ("-id",)
     ids = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Stream, Any]:
+        reached = Acked.objects.filter(user=OuterRef("user_id"))
+        live = kicking.live(now=timezone.now()).filter(user=OuterRef("user_id")).order_by().values("user")
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(through=Subquery(reached.values("through")), at=Subquery(reached.values("at")))
+            .annotate(live=Coalesce(Subquery(live.annotate(many=Count("pk")).values("many")), 0))
+        )
+
+    @admin.display(description="acked through")
+    def acked(self, stream: Any) -> int | None:
+        """By the client of theirs that is furthest, some seconds ago."""
+        return stream.through
+
+    @admin.display(description="acked at")
+    def acked_at(self, stream: Any) -> datetime | None:
+        return stream.at
+
+    @admin.display(description="live connections")
+    def live(self, stream: Any) -> int:
+        return stream.live
 
 
 @admin.register(Notification)
@@ -74,6 +98,7 @@ class ConnectionAdmin(StaffAdmin):
     ordering = ("-opened_at",)
     since = "opened_at"
     ids = ("pk", "session_id")
+    networks = ("network",)
     actions = ("disconnect", "ask", "tell")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:

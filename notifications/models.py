@@ -39,6 +39,24 @@ class Stream(models.Model):
         return f"stream of {self.user_id} at {self.head}"
 
 
+class Acked(models.Model):
+    """
+    How far a person has acked what they were told, by whichever of their clients is furthest.
+
+    Not a column of the stream, whose row every publisher queues for. See `notifications.live.acked`.
+    """
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+")
+    through = models.BigIntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.user_id} acked through {self.through}"
+
+
 class Notification(models.Model):
     """
     Something a person is told.

@@ -39,7 +39,7 @@ from django.db.models.functions import Coalesce, Greatest
 from tickets.api import SESSION_COLUMNS, SessionState, any_of, prepared_cursor, session_sql, session_state
 
 from . import figures
-from .models import Mute, Notification, Stream, new_epoch
+from .models import Acked, Mute, Notification, Stream, new_epoch
 from .wire import vocabulary
 from .wire.doorbell import stream_of
 from .wire.streams import Announcement, Opening, Page, Position
@@ -79,11 +79,11 @@ _NUMBER_POSTGRESQL = f"""
     UPDATE {_NOTIFICATION} AS note SET seq = given.seq FROM given WHERE note.id = given.id
     RETURNING note.id, note.user_id, note.seq, note.archived_at, given.epoch, given.fence"""
 
-# `archived_at` is returned as it is: SQLite 3.40 answers `archived_at IS NOT NULL` in a RETURNING with true for NULL.
 # SQLite cannot write in a WITH; an IMMEDIATE transaction around the same steps is as exact, since nobody else writes.
 _RAISE_SQLITE = (
     f"WITH {_PENDING.format(materialized='', among='{among}', lock='')} {_RAISE_HEADS} user_id, epoch, fence"
 )
+# `archived_at` is returned as it is: SQLite 3.40 answers `archived_at IS NOT NULL` in a RETURNING with true for NULL.
 _NUMBER_SQLITE = f"""
     WITH {_PENDING.format(materialized="", among="{among}", lock="")}
     UPDATE {_NOTIFICATION} AS note SET seq = stream.head - ranked.newer
@@ -578,4 +578,5 @@ def _remove(user_id: Any, floor: int, now: datetime, batch: int) -> int:
 
 def reset_epoch(user_id: Any) -> Position:
     """Declare the person's numbers void (a restored backup): every client starts from the list again."""
+    Acked.objects.filter(user_id=user_id).delete()
     return _raise(user_id, epoch=new_epoch())

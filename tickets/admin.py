@@ -4,6 +4,7 @@ told by: no digest, no id of a refresh token."""
 import contextlib
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
@@ -11,22 +12,16 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 
-from tickets import audit
-from tickets.grants import EndReason, Purpose
+from tickets import audit, shown
+from tickets.grants import EndReason, Purpose, Refusal
 from tickets.issuing import revoke_many
 from tickets.models import AuditEvent, LoginSession, Ticket
 from tickets.sessions import end_sessions, standing_of, why_not
-from tickets.staff import StaffAdmin
-
-
-def unspent(now: datetime) -> Q:
-    return Q(redeemed_at=None, revoked_at=None, expires_at__gt=now)
-
-
-def standing(now: datetime) -> Q:
-    return Q(ended_at=None, expires_at__gt=now, user__is_active=True)
+from tickets.staff import Before, Said, StaffAdmin, batches
 
 
 class _Choice(admin.SimpleListFilter):
@@ -48,12 +43,16 @@ class TicketState(_Choice):
     parameter_name = "state"
 
     def meanings(self, now: datetime) -> dict[str, Q]:
-        return {
-            "issued": unspent(now),
-            "redeemed": Q(redeemed_at__isnull=False),
-            "expired": Q(redeemed_at=None, revoked_at=None, expires_at__lte=now),
-            "revoked": Q(redeemed_at=None, revoked_at__isnull=False),
-        }
+        return shown.ticket_states(now)
+
+
+class TicketRefused(_Choice):
+    title = "refusal"
+    parameter_name = "refused"
+
+    def meanings(self, now: datetime) -> dict[str, Q]:
+        known = tuple(reason for reason in Refusal if reason not in (Refusal.MALFORMED, Refusal.UNKNOWN))
+        return {"any": shown.refused_for(known), **{reason.value: shown.refused_for((reason,)) for reason in known}}
 
 
 class TicketPurpose(_Choice):
@@ -69,46 +68,55 @@ class SessionState(_Choice):
     parameter_name = "state"
 
     def meanings(self, now: datetime) -> dict[str, Q]:
-        ended = Q(user__is_active=True, ended_at__isnull=False)
-        return {
-            "standing": standing(now),
-            **{reason.value: ended & Q(end_reason=reason.value) for reason in EndReason},
-            EndReason.EXPIRED.value: Q(user__is_active=True)
-            & (Q(ended_at=None, expires_at__lte=now) | Q(end_reason=EndReason.EXPIRED.value)),
-            EndReason.ACCOUNT_DISABLED.value: Q(user__is_active=False)
-            | Q(ended_at__isnull=False, end_reason=EndReason.ACCOUNT_DISABLED.value),
-        }
+        return shown.session_states(now)
+
+
+class IssuedBefore(Before):
+    title = "time of issue"
+    column = "created_at"
 
 
 @admin.register(Ticket)
 class TicketAdmin(StaffAdmin):
     fields = (
-        *("id", "user", "session", "purpose", "network", "state"),
-        *("created_at", "expires_at", "redeemed_at", "revoked_at"),
+        *("id", "user", "session", "purpose", "network", "state", "refusal"),
+        *("created_at", "expires_at", "redeemed_at", "revoked_at", "audited"),
     )
-    list_display = ("id", "user", "state", "purpose", "network", "created_at", "session")
-    list_filter = (TicketState, TicketPurpose)
+    list_display = ("id", "user", "state", "refusal", "purpose", "network", "created_at", "session")
+    list_filter = (TicketState, TicketRefused, TicketPurpose, IssuedBefore)
     list_select_related = ("user", "session")
     raw_id_fields = ("user", "session")
     ordering = ("-id",)
     date_hierarchy = "expires_at"  # which has an index
     ids = ("pk", "session_id")
+    networks = ("network",)
     actions = ("revoke_tickets",)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Ticket, Any]:
+        return shown.with_state(super().get_queryset(request), now=timezone.now())
+
     @admin.display
-    def state(self, ticket: Ticket) -> str:
-        if ticket.redeemed_at is not None:
-            return "redeemed"
-        if ticket.revoked_at is not None:
-            return "revoked"
-        return "issued" if ticket.expires_at > timezone.now() else "expired"
+    def state(self, ticket: Any) -> str:
+        return str(ticket.state)
+
+    @admin.display(description="last refused for")
+    def refusal(self, ticket: Any) -> str:
+        return ticket.refused or ""
+
+    @admin.display(description="what was audited")
+    def audited(self, ticket: Ticket) -> str:
+        """Of this ticket: the newest, and where the rest is."""
+        rows = AuditEvent.objects.filter(ticket=str(ticket.pk)).order_by("-id")[:AUDITED]
+        lines = format_html_join("", "<li>{} {} {} {} {}</li>", map(_said_of, rows))
+        page = reverse("admin:tickets_auditevent_changelist")
+        return format_html('<ul>{}</ul><a href="{}?q={}">all</a>', lines, page, ticket.pk)
 
     @admin.action(description="Revoke selected tickets", permissions=["revoke"])
     def revoke_tickets(self, request: HttpRequest, queryset: QuerySet[Ticket]) -> HttpResponse | None:
         return self.act_on(
             request,
-            queryset.filter(unspent(timezone.now())),
-            lambda keys, now, _said: revoke_many(keys, by=request.user.pk, now=now),
+            queryset.filter(shown.unspent(timezone.now())),
+            lambda keys, now, said: revoke_many(keys, by=request.user.pk, why=said["why"], now=now),
             action="revoke_tickets",
             verb="Revoke",
             done="Tickets revoked",
@@ -122,35 +130,33 @@ class TicketAdmin(StaffAdmin):
 @admin.register(LoginSession)
 class LoginSessionAdmin(StaffAdmin):
     fields = (
-        "id",
-        "user",
-        "method",
-        "state",
-        "device",
-        "network",
-        "created_at",
-        "seen_at",
-        "expires_at",
-        "ended_at",
-        "end_reason",
+        *("id", "user", "method", "state", "device", "network"),
+        *("created_at", "seen_at", "expires_at", "ended_at", "end_reason", "its_tickets"),
     )
-    list_display = ("id", "user", "state", "method", "created_at", "expires_at", "ended_at")
+    list_display = ("id", "user", "state", "method", "network", "created_at", "seen_at", "expires_at", "ended_at")
     list_filter = (SessionState,)
     ordering = ("-expires_at",)  # the newest, nearly; and it has an index
-    actions = ("end_sessions",)
+    networks = ("network",)
+    actions = ("end_sessions", "revoke_tickets")
 
     @admin.display
     def state(self, session: LoginSession) -> str:
         reason = why_not(standing_of(session), timezone.now())
         return reason.value.replace("_", " ") if reason else "standing"
 
+    @admin.display(description="tickets")
+    def its_tickets(self, session: LoginSession) -> str:
+        unspent = session.tickets.filter(shown.unspent(timezone.now())).count()
+        page = reverse("admin:tickets_ticket_changelist")
+        return format_html('<a href="{}?q={}">{} that could be spent now</a>', page, session.pk, unspent)
+
     @admin.action(description="End selected login sessions", permissions=["end"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[LoginSession]) -> HttpResponse | None:
         return self.act_on(
             request,
-            queryset.filter(standing(timezone.now())),
-            lambda keys, now, _said: end_sessions(
-                keys, reason=EndReason.DISCONNECTED_BY_STAFF, by=request.user.pk, now=now
+            queryset.filter(shown.standing(timezone.now())),
+            lambda keys, now, said: end_sessions(
+                keys, reason=EndReason.DISCONNECTED_BY_STAFF, by=request.user.pk, why=said["why"], now=now
             ),
             action="end_sessions",
             verb="End",
@@ -158,8 +164,27 @@ class LoginSessionAdmin(StaffAdmin):
             warning="Their sockets close at once, and their tickets and tokens are worth nothing any more.",
         )
 
+    @admin.action(description="Revoke the tickets of selected login sessions", permissions=["revoke"])
+    def revoke_tickets(self, request: HttpRequest, queryset: QuerySet[LoginSession]) -> HttpResponse | None:
+        def act(sessions: list[UUID], now: datetime, said: Said) -> int:
+            theirs = Ticket.objects.filter(shown.unspent(now), session_id__in=sessions)
+            return sum(revoke_many(keys, by=request.user.pk, why=said["why"], now=now) for keys in batches(theirs))
+
+        return self.act_on(
+            request,
+            shown.with_unspent(queryset, now=timezone.now()),
+            act,
+            action="revoke_tickets",
+            verb="Revoke the tickets of",
+            done="Tickets revoked",
+            warning="All that could be spent now. Their clients ask for others; their sockets stay.",
+        )
+
     def has_end_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("tickets.end_loginsession")
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("tickets.revoke_ticket")
 
 
 class AuditedWhen(_Choice):
@@ -250,6 +275,14 @@ class AuditEventAdmin(StaffAdmin):
     def asked_for_by(self, row: AuditEvent) -> str:
         return row.names.get(row.by, row.by)  # type: ignore[attr-defined]
 
+
+def _said_of(row: AuditEvent) -> tuple[str, ...]:
+    when = f"{timezone.localtime(row.at):%Y-%m-%d %H:%M:%S}"
+    return when, row.act.replace("_", " "), "" if row.ok else "refused", row.why.replace("_", " "), row.address
+
+
+AUDITED = 20
+"""Lines of the audit that a ticket's page shows."""
 
 MOST_PEOPLE = 1_000
 """Whom a part of a name may mean: longer lists are no search."""

@@ -124,10 +124,12 @@ def revoke(
     return revoked
 
 
-def revoke_many(ticket_ids: Collection[int], *, by: int | str | None = None, now: datetime | None = None) -> int:
+def revoke_many(
+    ticket_ids: Collection[int], *, by: int | str | None = None, why: str = "", now: datetime | None = None
+) -> int:
     """Take back unspent tickets by their numbers, in one transaction: some hundreds at once. Returns how many.
 
-    The audit log has a line for each; `by` is who asked for it.
+    The audit log has a line for each; `by` is who asked for it, and `why` what they gave as the reason.
     """
     now = now or timezone.now()
     unspent = Ticket.objects.filter(pk__in=ticket_ids, redeemed_at=None, revoked_at=None)
@@ -135,7 +137,8 @@ def revoke_many(ticket_ids: Collection[int], *, by: int | str | None = None, now
         # Locked while they are unspent, so that what is audited is what was revoked.
         rows = list(unspent.select_for_update().order_by("pk").values_list("pk", "user_id", "session_id"))
         Ticket.objects.filter(pk__in=[pk for pk, _user, _session in rows]).update(revoked_at=now)
-        revoked = ({"ticket": pk, "user": user_id, "session": session_id, "by": by} for pk, user_id, session_id in rows)
+        asked = {"by": by, "why": why or None}
+        revoked = ({"ticket": pk, "user": user, "session": session, **asked} for pk, user, session in rows)
         audit.record_many(audit.TICKET_REVOKED, revoked)
     counted.TICKETS_REVOKED.add(many=len(rows))
     return len(rows)

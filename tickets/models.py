@@ -106,7 +106,7 @@ class AuditEvent(models.Model):
     """An act of the audit log, for staff to search; see tickets.audit. It names people and sessions by their keys, and
     so outlives them."""
 
-    SEARCHED: ClassVar = {"user": 200, "by": 200, "session": 36, "ticket": 20, "address": 64, "why": 40}
+    SEARCHED: ClassVar = {"user": 200, "by": 200, "session": 36, "ticket": 20, "address": 64, "why": 200}
     """Details that have columns of their own, and how long those are."""
 
     at = models.DateTimeField(db_index=True)
@@ -128,6 +128,8 @@ class AuditEvent(models.Model):
             models.Index(fields=["user", "-id"], name="tickets_audit_user"),
             models.Index(fields=["act", "-id"], name="tickets_audit_act"),
             models.Index(fields=["session"], condition=~models.Q(session=""), name="tickets_audit_session"),
+            models.Index(fields=["ticket"], condition=~models.Q(ticket=""), name="tickets_audit_ticket"),
+            models.Index(fields=["address", "-id"], condition=~models.Q(address=""), name="tickets_audit_address"),
             models.Index(fields=["by", "-id"], condition=~models.Q(by=""), name="tickets_audit_by"),
         ]
         default_permissions = ("view",)

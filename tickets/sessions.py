@@ -110,11 +110,13 @@ def end_sessions(
     *,
     reason: EndReason,
     by: int | str | None = None,
+    why: str = "",
     now: datetime | None = None,
 ) -> int:
     """`end_session()` for many, in one transaction: some hundreds at once. Returns how many this call ended.
 
-    The audit log has a line for each; `by` is who asked for it. `session_ended` is sent once a person.
+    The audit log has a line for each; `by` is who asked for it, and `why` what they gave as the reason. `session_ended`
+    is sent once a person.
     """
     now = now or timezone.now()
     people: dict[int | str, list[UUID]] = {}
@@ -126,7 +128,7 @@ def end_sessions(
         for pk, user in rows:
             people.setdefault(plain_id(user), []).append(pk)
         transaction.on_commit(lambda: _announce_end(people, reason), robust=True)
-        said = {"reason": reason.value, "by": by}
+        said = {"reason": reason.value, "by": by, "why": why or None}
         audit.record_many(audit.SESSION_ENDED, ({"user": user, "session": pk, **said} for pk, user in rows))
     return len(rows)
 

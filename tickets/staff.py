@@ -12,15 +12,19 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.contrib.auth import get_user_model
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
+from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.functional import cached_property
 
-from tickets import audit
+from tickets import audit, shown
 
 BATCH = 500
 """Rows a transaction: ten thousand are not locked at once, and a person waits for one batch at most."""
@@ -43,21 +47,76 @@ Said = Mapping[str, Any]
 """What was filled in."""
 
 
+class Counted(Paginator):
+    """Pages of a list that may be very long: what a person could look through is counted, and no more."""
+
+    MOST = 100_000
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return int(rows.order_by()[: self.MOST].count())
+
+
+class Before(admin.ListFilter):
+    """A filter by a moment that is filled in: rows whose `column` is earlier."""
+
+    title = ""
+    column = ""
+    template = "admin/before_filter.html"
+    parameter_name = "before"
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self.said = params.pop(self.parameter_name, [""])[-1]
+
+    def has_output(self) -> bool:
+        return True
+
+    def expected_parameters(self) -> list[str | None]:
+        return [self.parameter_name]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not self.said:
+            return queryset
+        # As browsers spell it, in the time zone that the page shows.
+        try:
+            moment = datetime.fromisoformat(self.said)
+        except ValueError:
+            raise IncorrectLookupParameters from None
+        moment = timezone.make_aware(moment) if timezone.is_naive(moment) else moment
+        return queryset.filter(**{f"{self.column}__lt": moment})
+
+    def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
+        """One: what is filled in, and what else is in the address."""
+        others = [(name, value) for name, values in changelist.filter_params.items() for value in values]
+        yield {
+            "name": self.parameter_name,
+            "value": self.said,
+            "others": [(name, value) for name, value in others if name != self.parameter_name],
+            "without": changelist.get_query_string(remove=[self.parameter_name]),
+        }
+
+
 class StaffAdmin(admin.ModelAdmin):
     """Rows of people, to look at. `since` is the column that tells when a row came to be."""
 
     since = "created_at"
     ids: ClassVar[tuple[str, ...]] = ("pk",)
     """Columns that a UUID or a number in the search box may name."""
+    networks: ClassVar[tuple[str, ...]] = ()
+    """Columns that an address, or a network in CIDR notation, in the search box may name."""
 
     # A page costs the same whatever the table holds: no count of all rows, no query for each of them.
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = Counted
     list_per_page = 100
     list_max_show_all = 100
     list_select_related: ClassVar[tuple[str, ...]] = ("user",)
     raw_id_fields: ClassVar[tuple[str, ...]] = ("user",)
     search_fields = ("user",)  # shows the box; what it finds is decided below
-    search_help_text = "A username, or a complete id."
+    search_help_text = "A username, a complete id, or an address where there is a column of networks."
 
     class Media:
         css = {"all": ["usher/admin.css"]}
@@ -92,6 +151,8 @@ class StaffAdmin(admin.ModelAdmin):
             value = _value_of(self.model, name, term)
             if value is not None:
                 wanted |= Q(**{name: value})
+        for name in self.networks:
+            wanted |= Q(**{f"{name}__in": shown.networks(term)})
         return queryset.filter(wanted), False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:

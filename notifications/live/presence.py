@@ -5,7 +5,8 @@ Promises:
 
 * A connect or a close costs no query: it is noted here, and written with all others every few seconds. Who came and
   went in between is never written. While nothing happens there is one renewal every `PRESENCE_SECONDS`; with it the
-  positions of those are written that were told something.
+  positions of those are written that were told something. How far a person has acked is written then, and when their
+  sockets close (`acked`).
 * A row is believed until its lease is over, three renewals after the last one that succeeded. So the list is true
   again soon after a process was killed, and a process that slept or lost its database puts itself back on it.
 * The list lets nobody in. If it cannot be written, sockets stay.
@@ -30,7 +31,6 @@ from math import inf
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from tickets.api import in_thread, kept_network, seen
@@ -38,7 +38,7 @@ from tickets.api import in_thread, kept_network, seen
 from ..conf import conf
 from ..models import Connection
 from ..wire.doorbell import Asked, Kicked
-from . import kicking
+from . import acked, kicking
 
 T = TypeVar("T")
 
@@ -83,7 +83,8 @@ class Presence:
         self._listed: set[str] = set()  # names that should be in the table
         self._arrived: set[Any] = set()  # people whose connections are counted after the next pass
         self._asked: dict[str, str] = {}  # when each was asked last to re-authenticate
-        self._places: dict[str, Place] = {}  # as they were written last
+        self._places: dict[str, Place] = {}  # as they were looked at last
+        self._acked: dict[Any, int] = {}  # how far people have acked, where that rose since it was written
         # False when the table may differ from `_listed`: a write failed, or somebody purged rows of ours.
         self._sure = True
         self._renew_at = inf
@@ -97,13 +98,16 @@ class Presence:
         """The socket was welcomed, or lives by another session now."""
         self._live[present.name] = present
         self._news.add(present.name)
+        if present.name not in self._places and (place := present.place()):
+            self._places[present.name] = place
 
     def gone(self, name: str) -> None:
         """The socket is closed or about to be."""
         self._asked.pop(name, None)
-        self._places.pop(name, None)
-        if self._live.pop(name, None):
+        if present := self._live.pop(name, None):
+            self._look_where(present)
             self._news.add(name)
+        self._places.pop(name, None)
 
     def asked(self, names: list[str], at: str) -> list[str]:
         """Which of these are here and have not heard yet that this was asked of them."""
@@ -126,7 +130,8 @@ class Presence:
                 notes = now >= self._note_at
                 self._note_at = now + NOTE_SECONDS if notes else self._note_at
                 moved = self._moved()
-                self._sure = await self._in_thread(_renew, self.server, notes, moved) == len(self._listed)
+                renewed = await self._in_thread(_renew, self.server, notes, moved, self._take_acked())
+                self._sure = renewed == len(self._listed)
                 self._renew_at = now + conf.PRESENCE_SECONDS
             if arrived:
                 await self._in_thread(_make_place, list(arrived))
@@ -141,19 +146,21 @@ class Presence:
         async with self._writing:
             self._stopped = True
             atexit.unregister(self._leave)
+            for present in self._live.values():
+                self._look_where(present)
             if self._at_exit:  # something was written, or may have been
-                await in_thread(_remove_server, self.server)
+                await in_thread(_remove_server, self.server, self._take_acked())
 
     async def _write_news(self) -> None:
         news, self._news = self._news, set()
         came = [self._live[name] for name in news if name in self._live]
         left = [name for name in news if name in self._listed and name not in self._live]
-        if not (came or left):
+        if not (came or left or self._acked):
             return
         if not self._at_exit:
             self._at_exit = True
             atexit.register(self._leave)
-        await self._in_thread(_write, self.server, came, left)
+        await self._in_thread(_write, self.server, came, left, self._take_acked())
         self._arrived.update(present.user_id for present in came)
         self._listed.update(present.name for present in came)
         self._listed.difference_update(left)
@@ -167,10 +174,22 @@ class Presence:
 
     def _moved(self) -> dict[str, Place]:
         """Where those are that are elsewhere than was written."""
-        places = ((name, self._live[name].place()) for name in self._listed if name in self._live)
-        moved = {name: place for name, place in places if place is not None and place != self._places.get(name)}
-        self._places.update(moved)
-        return moved
+        looked = ((name, self._look_where(self._live[name])) for name in self._listed if name in self._live)
+        return {name: place for name, place in looked if place is not None}
+
+    def _look_where(self, present: Present) -> Place | None:
+        """Where it is, if that is not where it was when it was looked at last."""
+        place, before = present.place(), self._places.get(present.name)
+        if place is None or place == before:
+            return None
+        self._places[present.name] = place
+        if before is None or place[1] > before[1]:
+            self._acked[present.user_id] = max(place[1], self._acked.get(present.user_id, 0))
+        return place
+
+    def _take_acked(self) -> dict[Any, int]:
+        rose, self._acked = self._acked, {}
+        return rose
 
     def _set_dates(self, now: float) -> None:
         if not self._listed:
@@ -194,7 +213,7 @@ class Presence:
     def _leave(self) -> None:
         """When the interpreter ends without `stop`, as under servers that tell their application nothing of it."""
         with contextlib.suppress(Exception):  # the leases end by themselves, and there is nobody left to tell
-            _remove_server(self.server)
+            _remove_server(self.server, self._take_acked())
 
 
 def purge(*, now: datetime) -> int:
@@ -209,18 +228,20 @@ def _lease() -> datetime:
     return timezone.now() + timedelta(seconds=LEASES * conf.PRESENCE_SECONDS)
 
 
-def _write(server: str, came: list[Present], left: list[str]) -> None:
+def _write(server: str, came: list[Present], left: list[str], rose: dict[Any, int]) -> None:
     _insert(server, came, _lease())
+    acked.note(rose)
     for start in range(0, len(left), BATCH):
         Connection.objects.filter(pk__in=left[start : start + BATCH]).delete()
 
 
-def _renew(server: str, notes: bool, moved: dict[str, Place]) -> int:
+def _renew(server: str, notes: bool, moved: dict[str, Place], rose: dict[Any, int]) -> int:
     purge(now=timezone.now())
     ours = Connection.objects.filter(server=server)
     rows = [Connection(name=name, cursor=cursor, acked=acked) for name, (cursor, acked) in moved.items()]
     if rows:
         Connection.objects.bulk_update(rows, ["cursor", "acked"], batch_size=BATCH)
+    acked.note(rose)
     if notes:
         seen(ours.values("session_id"))
     return ours.update(leased_until=_lease())
@@ -236,9 +257,7 @@ def _rewrite(server: str, present: list[Present]) -> None:
 def _insert(server: str, came: list[Present], lease: datetime) -> None:
     for start in range(0, len(came), BATCH):
         batch = came[start : start + BATCH]
-        people = get_user_model()._default_manager.filter(pk__in={present.user_id for present in batch})
-        # A person who was deleted a moment ago has sockets until the sweep; no row can refer to them.
-        known = {str(pk) for pk in people.values_list("pk", flat=True)}
+        known = acked.known({present.user_id for present in batch})
         Connection.objects.bulk_create(
             [_row(present, server, lease) for present in batch if str(present.user_id) in known],
             update_conflicts=True,
@@ -268,5 +287,6 @@ def _make_place(user_ids: list[Any]) -> None:
         kicking.make_place(user_ids[start : start + BATCH])
 
 
-def _remove_server(server: str) -> None:
+def _remove_server(server: str, rose: dict[Any, int]) -> None:
+    acked.note(rose)
     Connection.objects.filter(server=server).delete()

@@ -44,6 +44,29 @@ async def tickets(person, _profile):
     yield Scene(1, lambda: None, felt, after)
 
 
+@contextlib.asynccontextmanager
+async def session_tickets(person, _profile):
+    """Two of one login session, one of another that they had before; and a socket, which stays."""
+    spare = await person.ticket()
+    await person.token()
+    theirs = [await person.ticket() for _ in range(2)]
+    async with person.connect() as socket:
+
+        async def felt():
+            for ticket in theirs:
+                async with person.connect(ticket=ticket) as late:
+                    await late.expect("bye", code=4402)
+            return time.monotonic()
+
+        async def after():
+            await still_there(socket)
+            for ticket in (spare, await person.ticket()):
+                async with person.connect(ticket=ticket) as other:
+                    await other.expect("welcome")
+
+        yield Scene(1, lambda: None, felt, after)
+
+
 def connections(then, word, **fields):
     """Two, and one that was opened before them. Each of the two hears `word`; `then(person, socket)` is their end."""
 

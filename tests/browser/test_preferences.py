@@ -39,7 +39,8 @@ async def test_a_kind_is_muted_from_its_row_and_wanted_again(site, profile):
         await expect(titles(page)).to_have_text(["something else", "build 1"])
         await expect(page.locator(".usher-toast")).to_have_count(1)
         await expect(page).to_have_title("(2) Inbox · Usher")
-        await page.get_by_role("button", name="Undo").click()
+        async with page.expect_response("**/api/preferences/"):  # the row says so before the server has answered
+            await page.get_by_role("button", name="Undo").click()
         await expect(page.locator(".usher-undo")).to_have_count(0)
         await tell(site, person.username, title="build 3", kind="ci.build")
         await expect(titles(page)).to_have_text(["build 3", "something else", "build 1"])

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from notifications import api
 from notifications.admin import ConnectionAdmin, NotificationAdmin
+from notifications.live.acked import note
 from notifications.models import Connection, Notification, Stream
 from notifications.wire.doorbell import Asked, Kicked, stream_of
 from tests.support.pages import words_of
@@ -245,6 +246,19 @@ def test_streams_are_read_and_not_written(admin_client, ann):
     assert "ann" in admin_client.get(STREAMS, {"q": "ann"}).content.decode()
     assert admin_client.post(f"{STREAMS}{stream.pk}/change/", {"head": "0"}).status_code == 403
     assert Stream.objects.get().head == 1
+
+
+def test_how_far_people_have_acked_and_by_how_many_connections(admin_client, people):
+    ann, ben, _cleo = people
+    for person in (ann, ben):
+        api.notify(person, title="x")
+    connect(ann, "a1"), connect(ann, "a2"), connect(ann, "over", leased_until=timezone.now())
+    note({ann.pk: 1})
+    shown = {
+        row.user_id: (row.head, row.through, row.live) for row in admin_client.get(STREAMS).context["cl"].result_list
+    }
+    assert shown == {ann.pk: (1, 1, 2), ben.pk: (1, None, 0)}
+    assert "acked through" in admin_client.get(STREAMS).content.decode().lower()
 
 
 # --- All of them ---

@@ -68,9 +68,10 @@ class Loyal:
 
     async def leave(self) -> None:
         """Go, and stay away. What was received stays in `sockets`."""
-        if self._life is not None:
+        # Again and again: until Python 3.12 `wait_for` forgets a cancellation that comes together with the answer.
+        while self._life is not None and not self._life.done():
             self._life.cancel()
-            await asyncio.gather(self._life, return_exceptions=True)
+            await asyncio.wait([self._life], timeout=1)
         if self.sockets:
             await self.sockets[-1].close()
 

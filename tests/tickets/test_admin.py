@@ -69,15 +69,65 @@ def listed(client, path, **query):
 # --- States ---
 
 
-def test_a_tickets_state_is_the_same_as_a_column_and_as_a_filter(admin_client, tickets):
+def test_a_tickets_state_is_the_same_as_a_column_and_as_a_filter(admin_client, tickets, user):
+    made = tickets["redeemed"]
+    columns = {
+        "user": user,
+        "session_id": made.session_id,
+        "created_at": made.created_at,
+        "redeemed_at": timezone.now(),
+    }
+    tickets["refused"] = Ticket.objects.create(digest=digest("refused"), expires_at=made.expires_at, **columns)
+    said = {"at": timezone.now(), "act": "ticket_redeemed", "ok": False, "level": "WARNING", "why": "network"}
+    AuditEvent.objects.create(ticket=str(tickets["refused"].pk), **said)
     state = TicketAdmin(Ticket, None).state
-    assert {name: state(ticket) for name, ticket in tickets.items()} == {name: name.split(",")[0] for name in tickets}
+    rows = {row.pk: state(row) for row in listed(admin_client, TICKETS)}
+    assert {name: rows[ticket.pk] for name, ticket in tickets.items()} == {name: name.split(",")[0] for name in tickets}
     found = {}
     for name, _label in TicketState(None, {}, Ticket, None).lookup_choices:
         rows = listed(admin_client, TICKETS, state=name)
         assert rows and all(state(row) == name for row in rows)
         found |= dict.fromkeys((row.pk for row in rows), name)
     assert len(found) == len(tickets), "each in exactly one"
+
+
+def test_which_were_presented_and_refused_and_why(admin_client, tickets):
+    ticket, other = tickets["redeemed"], tickets["revoked"]
+    said = {"at": timezone.now(), "act": "ticket_redeemed", "level": "WARNING", "address": "198.51.100.7"}
+    for ok, why in ((True, ""), (False, "used")):
+        AuditEvent.objects.create(ticket=str(ticket.pk), ok=ok, why=why, **said)
+    assert listed(admin_client, TICKETS, refused="any") == listed(admin_client, TICKETS, refused="used") == [ticket]
+    assert listed(admin_client, TICKETS, refused="network") == []
+    assert TicketAdmin(Ticket, None).refusal(listed(admin_client, TICKETS, refused="used")[0]) == "used"
+    page = words_of(admin_client.get(f"{TICKETS}{ticket.pk}/change/"))
+    assert "ticket redeemed refused used 198.51.100.7" in " ".join(page.split())
+    assert f'href="{AUDIT}?q={ticket.pk}"' in page
+    assert "198.51.100.7" not in words_of(admin_client.get(f"{TICKETS}{other.pk}/change/"))
+
+
+def test_issued_before_a_moment(admin_client, tickets):
+    early = tickets["issued"]
+    moment = timezone.localtime().replace(microsecond=0)
+    Ticket.objects.filter(pk=early.pk).update(created_at=moment - timedelta(seconds=1))
+    Ticket.objects.exclude(pk=early.pk).update(created_at=moment)
+    # As a browser spells what is filled in; and exact, with a time zone of its own.
+    for said in (f"{moment:%Y-%m-%dT%H:%M:%S}", moment.isoformat()):
+        assert listed(admin_client, TICKETS, before=said) == [early]
+    assert listed(admin_client, TICKETS, before=f"{moment:%Y-%m-%dT%H:%M:%S}", state="redeemed") == []
+    assert len(listed(admin_client, TICKETS, before="")) == len(tickets)
+    page = admin_client.get(TICKETS, {"before": "2030-01-01T00:00:00", "state": "issued"}).content.decode()
+    assert 'name="before" value="2030-01-01T00:00:00"' in page
+    assert '<input type="hidden" name="state" value="issued">' in page, "other filters stay"
+    assert 'href="?state=issued">Any time' in page
+
+
+@pytest.mark.parametrize(
+    "said", ["yesterday", "2030-13-01T00:00", "\u0660", "<script>", "0001-01-01T00:00:00", "9" * 400]
+)
+def test_a_moment_that_is_none_is_sent_away(admin_client, tickets, said):
+    answer = admin_client.get(TICKETS, {"before": said}, follow=True)
+    assert answer.status_code == 200
+    assert b"<script>" not in answer.content
 
 
 def test_a_sessions_state_is_the_same_as_a_column_and_as_a_filter(admin_client, sessions):
@@ -137,6 +187,8 @@ def test_a_ticket_is_found_by_its_number_its_session_and_its_person(admin_client
     assert ticket in listed(admin_client, TICKETS, q=str(ticket.pk))
     assert len(listed(admin_client, TICKETS, q=str(ticket.session_id))) == len(tickets)
     assert len(listed(admin_client, TICKETS, q="alice")) == len(tickets)
+    assert len(listed(admin_client, TICKETS, q="192.0.2.77")) == len(tickets), "as far as the site keeps addresses"
+    assert listed(admin_client, TICKETS, q="198.51.100.7") == []
 
 
 def test_the_index_names_them(admin_client):
@@ -258,6 +310,29 @@ def test_revoking_takes_back_what_is_unspent(admin_client, admin_user, tickets, 
     assert Ticket.objects.get(pk=tickets["redeemed"].pk).revoked_at is None
     (line,) = audited("ticket_revoked")
     assert (line["ticket"], line["by"]) == (changed.pk, admin_user.pk)
+
+
+def test_the_tickets_of_login_sessions_are_revoked_and_no_others(admin_client, admin_user, user, other, audited):
+    mine, hers, his = open_session(user, method="t"), open_session(user, method="t"), open_session(other, method="t")
+    for session_id, owner in ((mine, user), (mine, user), (hers, user), (his, other)):
+        issue(user=owner, session_id=session_id)
+    form = {
+        "action": "revoke_tickets",
+        "index": 0,
+        "select_across": 0,
+        "_selected_action": [mine, his, open_session(user, method="t")],
+    }
+    page = admin_client.post(SESSIONS, form).content.decode()
+    assert "Revoke the tickets of 2 login sessions?" in page, "of the third there are none"
+    del form["index"]
+    confirmed = re.search(r'name="confirmed" value="([^"]+)"', page)[1]
+    answer = admin_client.post(SESSIONS, form | {"confirmed": confirmed, "why": "stolen laptop"}, follow=True)
+    assert "Tickets revoked: 3." in answer.content.decode()
+    assert [ticket.session_id for ticket in Ticket.objects.filter(revoked_at=None)] == [hers]
+    assert not LoginSession.objects.exclude(ended_at=None).exists(), "the sessions stand"
+    assert {(line["by"], line["why"]) for line in audited("ticket_revoked")} == {(admin_user.pk, "stolen laptop")}
+    page = words_of(admin_client.get(f"{SESSIONS}{hers}/change/"))
+    assert f'href="{TICKETS}?q={hers}">1 that could be spent now' in page
 
 
 @pytest.mark.django_db(transaction=True)

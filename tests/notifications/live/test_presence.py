@@ -17,7 +17,7 @@ from notifications.live.hub import Hub
 from notifications.live.kicking import disconnect, live
 from notifications.live.presence import Presence, Present, purge
 from notifications.live.socket import Socket
-from notifications.models import Connection
+from notifications.models import Acked, Connection
 from notifications.wire.doorbell import Kicked, stream_of
 from notifications.wire.native import NativeCodec
 from tickets.api import in_thread, issue, open_session, own_sessions
@@ -171,12 +171,41 @@ async def test_positions_are_written_with_a_renewal_where_they_have_moved(presen
         (job,) = [job for job in queries if any("leased_until" in sql and sql.startswith("UPDATE") for sql in job)]
         return [sql for sql in job if '"cursor" = CASE' in sql]
 
-    await renewed()  # what came was written without being remembered
     assert await renewed() == []
     places["c1"], places["c3"] = (9, 9), (1, 0)
     assert len(await renewed()) == 1
     assert {name: (row.cursor, row.acked) for name, row in (await rows()).items()} == places
     assert await renewed() == []
+
+
+async def test_how_far_people_have_acked_outlives_their_sockets(presence, people, queries, clock):
+    ann, ben, cleo = people
+    places = {"a1": (5, 3), "a2": (9, 2), "b1": (7, 7), "c1": (4, 0)}
+
+    async def acked():
+        return await in_thread(dict, Acked.objects.values_list("user_id", "through"))
+
+    for name, user in (("a1", ann), ("a2", ann), ("b1", ben)):
+        presence.here(present(user, name, place=lambda name=name: places[name]))
+    await presence.write()
+    assert await acked() == {}, "they say where they go on from, and were told nothing yet"
+    places["a1"], places["a2"] = (9, 8), (9, 6)
+    clock.now += 16
+    await presence.write()
+    assert await acked() == {ann.pk: 8}
+    places["a2"], places["b1"] = (10, 10), (8, 8)
+    presence.gone("a2"), presence.gone("b1")
+    await presence.write()
+    assert await acked() == {ann.pk: 10, ben.pk: 8}
+    # Who came and went between two passes, and acked something.
+    presence.here(present(cleo, "c1", place=lambda: places["c1"]))
+    places["c1"] = (4, 4)
+    presence.gone("c1")
+    await presence.write()
+    assert await acked() == {ann.pk: 10, ben.pk: 8, cleo.pk: 4}
+    places["a1"] = (11, 11)
+    await presence.stop()
+    assert (await acked())[ann.pk] == 11
 
 
 async def test_an_empty_process_asks_nothing(presence, ann, queries, clock):

@@ -1,34 +1,23 @@
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from tickets.issuing import revoke_many
 from tickets.models import Ticket
-from tickets.network import binding
 from tickets.operators import CHUNK, bare, confirm, json_line, moment, named_user, operator, write_list
+from tickets.shown import networks, ticket_states, unspent, with_state
 from tickets.staff import batches
 
 COLUMNS = (
-    *(("ticket", 10), ("user", 20), ("state", 8), ("purpose", 7), ("network", 18), ("created", 19), ("expires", 19)),
-    *(("redeemed", 19), ("revoked", 19), ("session", 36)),
+    *(("ticket", 10), ("user", 20), ("state", 8), ("refused", 8), ("purpose", 7), ("network", 18)),
+    *(("created", 19), ("expires", 19), ("redeemed", 19), ("revoked", 19), ("session", 36)),
 )
-
-
-def states(now: datetime) -> dict[str, Q]:
-    unused = Q(redeemed_at=None, revoked_at=None)
-    return {
-        "issued": unused & Q(expires_at__gt=now),
-        "redeemed": Q(redeemed_at__isnull=False),
-        "expired": unused & Q(expires_at__lte=now),
-        "revoked": Q(redeemed_at=None, revoked_at__isnull=False),
-    }
 
 
 class Command(BaseCommand):
@@ -39,7 +28,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         acts = parser.add_subparsers(dest="act", required=True)
         listing = acts.add_parser("list", help="tickets as they stand; those of yesterday were pruned")
-        listing.add_argument("--state", choices=list(states(timezone.now())))
+        listing.add_argument("--state", choices=list(ticket_states(timezone.now())))
         listing.add_argument("--network", help="an address, or a network in CIDR notation as it is shown")
         listing.add_argument("--since", help="created since then: ISO 8601 with a time zone, or 90s, 15m, 2h, 3d")
         revoking = acts.add_parser("revoke", help="take back unspent tickets: all that is named must fit")
@@ -58,12 +47,12 @@ class Command(BaseCommand):
         now = timezone.now()
         found = _of(**who)
         if state:
-            found = found.filter(states(now)[state])
+            found = found.filter(ticket_states(now)[state])
         if network:
-            found = found.filter(network__in=_networks(network))
+            found = found.filter(network__in=networks(network))
         if since:
             found = found.filter(created_at__gte=moment(since, now=now))
-        count = write_list(bare(self.stdout), COLUMNS, _rows(found, now), as_json=json)
+        count = write_list(bare(self.stdout), COLUMNS, _rows(with_state(found, now=now)), as_json=json)
         if not json:
             self.stderr.write(f"{count:,} tickets")
 
@@ -71,7 +60,7 @@ class Command(BaseCommand):
         if not (ticket or before or who["user"] or who["session"]):
             raise CommandError("Name tickets, --user, --session or --before.")
         now = timezone.now()
-        found = _of(**who).filter(states(now)["issued"])
+        found = _of(**who).filter(unspent(now))
         if ticket:
             found = found.filter(pk__in=ticket)
         if before:
@@ -90,22 +79,10 @@ def _of(*, user: str | None, session: UUID | None, **_: Any) -> QuerySet[Ticket]
     return found.filter(session_id=session) if session else found
 
 
-def _networks(text: str) -> list[str]:
-    """As tickets may be bound to it."""
-    return [text] if "/" in text else [binding(text, exact=exact) or text for exact in (False, True)]
-
-
-def _rows(found: QuerySet[Ticket], now: datetime) -> Iterator[list[Any]]:
+def _rows(found: QuerySet[Ticket, Any]) -> Iterator[list[Any]]:
     name = f"user__{get_user_model().USERNAME_FIELD}"
     times = ("created_at", "expires_at", "redeemed_at", "revoked_at")
-    columns = found.order_by("-id").values_list("id", name, "purpose", "network", *times, "session_id")
-    for pk, user, *bound, created, expires, redeemed, revoked, session in columns.iterator(chunk_size=CHUNK):
-        yield [pk, user, _state(expires, redeemed, revoked, now), *bound, created, expires, redeemed, revoked, session]
-
-
-def _state(expires_at: datetime, redeemed_at: datetime | None, revoked_at: datetime | None, now: datetime) -> str:
-    if redeemed_at is not None:
-        return "redeemed"
-    if revoked_at is not None:
-        return "revoked"
-    return "issued" if expires_at > now else "expired"
+    columns = found.order_by("-id").values_list(
+        "id", name, "state", "refused", "purpose", "network", *times, "session_id"
+    )
+    return map(list, columns.iterator(chunk_size=CHUNK))
