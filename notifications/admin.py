@@ -160,7 +160,7 @@ class ConnectionAdmin(StaffAdmin):
             queryset.filter(kicked_at=None),
             act,
             action="ask",
-            verb="Have re-authenticate",
+            verb="Re-authenticate",
             done="Connections asked to re-authenticate",
             warning="Nothing private reaches them until their clients have shown a new ticket, which clients of people "
             "who are still signed in do by themselves; then all they missed follows.",

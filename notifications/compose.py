@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
+from django.contrib.admin.widgets import AdminTextareaWidget
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -38,9 +39,17 @@ class ComposeForm(MessageForm):
     """To whom, and what. Whoever is named, in one of the groups or in the audience is told, once."""
 
     names = forms.CharField(
-        label="People", required=False, widget=forms.Textarea(attrs={"rows": 2}), help_text="Usernames, one a line."
+        label="People",
+        required=False,
+        widget=AdminTextareaWidget(attrs={"rows": 3}),
+        help_text="Usernames, one a line.",
     )
-    groups = forms.ModelMultipleChoiceField(Group.objects.all(), required=False)
+    groups = forms.ModelMultipleChoiceField(
+        Group.objects.all(),
+        required=False,
+        widget=forms.SelectMultiple(attrs={"size": 4}),
+        help_text="Hold down “Control”, or “Command” on a Mac, to select more than one.",
+    )
     audience = forms.ChoiceField(choices=list(AUDIENCES.items()), required=False)
 
     field_order = ("names", "groups", "audience", *SAID, "why")

@@ -256,7 +256,8 @@ class AuditEventAdmin(StaffAdmin):
 
     @admin.display(description="act", ordering="act")
     def what(self, row: AuditEvent) -> str:
-        return row.act.replace("_", " ")
+        action = row.details.get("action")  # which of staff's acts on many
+        return f"{row.act}: {action}".replace("_", " ") if action else row.act.replace("_", " ")
 
     @admin.display(description="why", ordering="why")
     def reason(self, row: AuditEvent) -> str:

@@ -14,6 +14,7 @@ from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.contrib.auth import get_user_model
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.core.paginator import Paginator
@@ -35,7 +36,11 @@ EXAMPLES = 10
 class Why(forms.Form):
     """What staff is asked before an act on many; forms of other acts add to it."""
 
-    why = forms.CharField(label="Reason", required=False, max_length=200, help_text="For the audit log.")
+    required_css_class = "required"  # by which the admin tells what must be filled in
+
+    why = forms.CharField(
+        label="Reason", required=False, max_length=200, widget=AdminTextInputWidget, help_text="For the audit log."
+    )
 
 
 Said = Mapping[str, Any]
@@ -112,6 +117,9 @@ class StaffAdmin(admin.ModelAdmin):
     raw_id_fields: ClassVar[tuple[str, ...]] = ("user",)
     search_fields = ("user",)  # shows the box; what it finds is decided below
     search_help_text = "A username, a complete id, or an address where there is a column of networks."
+
+    class Media:
+        css = {"all": ["usher/admin.css"]}
 
     # --- Nobody edits ---
 
@@ -228,12 +236,13 @@ class StaffAdmin(admin.ModelAdmin):
             return None
         across = request.POST.get("select_across") == "1"
         selected = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
+        asked = f"{verb} {count} {self.opts.verbose_name if count == 1 else self.opts.verbose_name_plural}"
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{verb} {count}?",
+            "title": f"{asked}?",
+            "asked": asked,
             "opts": self.opts,
             "media": self.media,
-            "verb": verb,
             "warning": warning,
             "form": form,
             "count": count,

@@ -138,7 +138,7 @@ def test_having_them_re_authenticate_asks_marks_tells_and_is_audited(admin_clien
     ann, ben, _cleo = people
     connect(ann, "a1"), connect(ben, "b1"), connect(ben, "stays")
     page, form = asked(admin_client, "a1", "b1", action="ask")
-    assert "Have re-authenticate 2 connections?" in page.content.decode() and told == []
+    assert "Re-authenticate 2 connections?" in page.content.decode() and told == []
     answer = admin_client.post(CONNECTIONS, form | {"why": "a stolen\nlaptop"}, follow=True)
     assert "Connections asked to re-authenticate: 2." in answer.content.decode()
     assert {(item.stream, *item.names) for item in told if isinstance(item, Asked)} == {

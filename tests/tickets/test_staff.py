@@ -128,7 +128,7 @@ def test_it_asks_first_how_many_and_which(admin_client, user, sessions):
     text = page.content.decode()
     assert page.status_code == 200
     assert "End 3 login sessions?" in text
-    assert text.count(f"<li>{user}: test ") == 3
+    assert text.count(f"<tr><td>{user}</td><td>test ") == 3
     assert "close at once" in text
     assert len(standing()) == 5, "asking does nothing"
 
@@ -151,7 +151,7 @@ def test_all_that_match_are_found_again_by_the_filters_and_not_by_their_keys(adm
     page = admin_client.post(path, chosen(first, select_across="1"))
     text = page.content.decode()
     assert "End 150 login sessions?" in text
-    assert text.count("<li>alice: ") == 10 and "and 140 more" in text
+    assert text.count("<tr><td>alice</td>") == 10 and "and 140 more" in text
     assert text.count('name="_selected_action"') == 1
     late = open_session(user, method="late")
     answer = admin_client.post(path, hidden(page), follow=True)
