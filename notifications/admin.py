@@ -100,6 +100,7 @@ class ConnectionAdmin(StaffAdmin):
     since = "opened_at"
     ids = ("pk", "session_id")
     networks = ("network",)
+    search_help_text = "A username, a complete id, or an address."
     actions = ("disconnect", "ask", "tell")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:

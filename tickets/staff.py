@@ -116,7 +116,7 @@ class StaffAdmin(admin.ModelAdmin):
     list_select_related: ClassVar[tuple[str, ...]] = ("user",)
     raw_id_fields: ClassVar[tuple[str, ...]] = ("user",)
     search_fields = ("user",)  # shows the box; what it finds is decided below
-    search_help_text = "A username, a complete id, or an address where there is a column of networks."
+    search_help_text = "A username, or a complete id."
 
     class Media:
         css = {"all": ["usher/admin.css"]}

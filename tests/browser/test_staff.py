@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from tests.conftest import EACH_KIND_ONCE, Site
+from tests.conftest import Site
 
 from .conftest import chromium
 from .scenes import ENDED, connections, goes_on, inbox, is_closed, session_tickets, sessions, still_there, tickets
@@ -32,6 +32,7 @@ LATER = "2999-01-01T00:00:00+00:00"
 MESSAGE = {"title": "x", "level": "info"}
 MAY_LOOK = "notifications.view_notification"
 
+ON_SEVERAL_PROCESSES = pytest.mark.parametrize(("stack_kind", "server_kind"), [("scaled", "uvicorn")], indirect=True)
 ON_ONE_KIND = pytest.mark.parametrize(("stack_kind", "server_kind"), [("embedded", "daphne")], indirect=True)
 
 
@@ -211,7 +212,7 @@ async def is_refused(page, act, url):
     assert await posted(page, url, **form, **MESSAGE, confirmed=LATER) == 403
 
 
-@EACH_KIND_ONCE
+@ON_SEVERAL_PROCESSES
 @pytest.mark.parametrize("name", ACTS)
 async def test_an_act(two, profile, clerk, name):
     act, person, (here, there) = ACTS[name], two.newcomer(), two.servers
@@ -262,7 +263,7 @@ Ticket.objects.bulk_create(Ticket(**columns | {{"digest": f"{{n:064}}"}}) for n 
 """
 
 
-@EACH_KIND_ONCE
+@ON_SEVERAL_PROCESSES
 async def test_all_that_match_across_pages(two, profile, clerk):
     act, person, (here, there) = ACTS["revoke a ticket"], two.newcomer(), two.servers
     url = f"{here.http}{TICKETS}?q={person.username}"
@@ -297,7 +298,7 @@ Group.objects.create(name="{name}").user_set.set(people)
 """
 
 
-@EACH_KIND_ONCE
+@ON_SEVERAL_PROCESSES
 async def test_people_are_told_something(two, profile, clerk):
     named, both, grouped, (here, there) = *(two.newcomer() for _ in range(3)), two.servers
     members, group = [both.username, grouped.username], f"operators of {named.username}"
