@@ -44,7 +44,7 @@ def line():
     handler = logging.StreamHandler(said)
     handler.setFormatter(json_lines())
     # Nobody else hears it: what a test runner collects may not be sent to another process (a lone surrogate).
-    log = logging.getLogger("tests.json", logging.DEBUG)
+    log = logging.Logger("tests.json", logging.DEBUG)  # noqa: LOG001
     log.addHandler(handler)
     tracing.begin()
 
