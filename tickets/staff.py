@@ -39,7 +39,8 @@ class Why(forms.Form):
 
 
 Said = Mapping[str, Any]
-"""What was filled in."""
+"""What was filled in, and as `asked` the moment of the question: whoever answers it twice, by a double click, says the
+same."""
 
 
 class Counted(Paginator):
@@ -204,8 +205,8 @@ class StaffAdmin(admin.ModelAdmin):
         if asked is None or not filled.is_valid():
             since = now if asked is None else _moment(asked)
             return self._ask(request, rows, since, filled, action=action, verb=verb, warning=warning)
-        rows = rows.filter(**{f"{self.since}__lte": _moment(asked)})
-        said = filled.cleaned_data
+        said = {**filled.cleaned_data, "asked": _moment(asked)}
+        rows = rows.filter(**{f"{self.since}__lte": said["asked"]})
         changed = sum(act(keys, now, said) for keys in batches(rows))
         audit.record(audit.STAFF_ACTED, action=action, by=request.user.pk, count=changed, why=said["why"] or None)
         self.message_user(request, f"{done}: {changed}.", messages.SUCCESS)
