@@ -5,7 +5,7 @@ An act is an admin action with a permission of its own. Asked for by GET it is a
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -78,9 +78,9 @@ class Before(admin.ListFilter):
         # As browsers spell it, in the time zone that the page shows.
         try:
             moment = datetime.fromisoformat(self.said)
-        except ValueError:
+            moment = (timezone.make_aware(moment) if timezone.is_naive(moment) else moment).astimezone(UTC)
+        except (ValueError, OverflowError):  # the second: at the ends of all time
             raise IncorrectLookupParameters from None
-        moment = timezone.make_aware(moment) if timezone.is_naive(moment) else moment
         return queryset.filter(**{f"{self.column}__lt": moment})
 
     def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
@@ -279,8 +279,8 @@ def _value_of(model: type[Model], name: str, term: str) -> Any:
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadRequest("that is no moment") from None
-    if timezone.is_naive(moment):
-        raise BadRequest("that is no moment")
-    return moment
+        if timezone.is_aware(moment):
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the second: at the ends of all time
+        pass
+    raise BadRequest("that is no moment")

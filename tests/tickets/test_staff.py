@@ -222,6 +222,8 @@ def test_without_a_csrf_token_nothing_happens(admin_user, client, sessions):
         {"_selected_action": ["\x00"]},
         {"confirmed": "yesterday"},
         {"confirmed": "2030-01-01T00:00:00"},
+        {"confirmed": "9999-12-31T23:59:59-12:00"},
+        {"confirmed": "0001-01-01T00:00:00+12:00"},
     ],
     ids=str,
 )
