@@ -203,9 +203,12 @@ def test_with_the_permission_it_is(client, clerk, sessions):
     assert standing() == set(sessions[1:])
 
 
-def test_the_permission_to_act_is_not_one_to_look(client, clerk, sessions):
-    clerk(client, "end_loginsession")
+def test_the_permission_to_act_is_not_one_to_look(client, clerk, sessions, audited):
+    who = clerk(client, "end_loginsession")
     assert client.post(SESSIONS, chosen(sessions[0])).status_code == 403
+    assert [(line["action"], line["by"], line["ok"]) for line in audited("staff_acted")] == [
+        ("end_sessions", who.pk, False)
+    ]
 
 
 def test_without_a_csrf_token_nothing_happens(admin_user, client, sessions):
