@@ -20,6 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tickets.api import AuditAct, audit
+from tickets.staff import Said
 
 from . import api
 from .forms import SAID, MessageForm, content_of
@@ -160,7 +161,7 @@ def compose(admin: "ModelAdmin[Any]", request: HttpRequest) -> HttpResponse:
 def _send(admin: "ModelAdmin[Any]", request: HttpRequest, form: ComposeForm, key: str) -> HttpResponse:
     said = form.cleaned_data
     what = {name: said[name].replace("\r\n", "\n") for name in SAID}
-    who = {"by": request.user.pk, "key": key, "title": said["title"]}
+    who = {"by": request.user.pk, "key": key, "title": said["title"], **_chosen(said)}
     gone_through = [0]
     try:
         told = api.notify_many(
@@ -172,6 +173,12 @@ def _send(admin: "ModelAdmin[Any]", request: HttpRequest, form: ComposeForm, key
     audit(COMPOSED, **who, count=told, why=said["why"] or None)
     admin.message_user(request, f"People told: {told}.", messages.SUCCESS)
     return HttpResponseRedirect(reverse(f"{admin.admin_site.name}:notifications_notification_changelist"))
+
+
+def _chosen(said: Said) -> dict[str, str | None]:
+    """To whom, for the audit log."""
+    groups = ", ".join(str(group) for group in said["groups"])
+    return {"names": ", ".join(said["names"]) or None, "groups": groups or None, "audience": said["audience"] or None}
 
 
 def _groups(staff: Any) -> QuerySet[Group]:

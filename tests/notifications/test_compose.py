@@ -45,6 +45,16 @@ def test_it_is_filled_in_looked_at_and_sent_once(admin_client, admin_user, peopl
     assert told() == what("ann", "ben")
     line = next(json.loads(line) for line in caplog.messages if "composed_by_staff" in line)
     assert (line["by"], line["count"], line["why"], line["title"]) == (admin_user.pk, 2, "planned", MESSAGE["title"])
+    assert line["names"] == "ann, ben" and "groups" not in line
+
+
+def test_to_whom_is_audited(admin_client, people, caplog):
+    caplog.set_level("INFO", logger="tickets.audit")
+    group = Group.objects.create(name="operators")
+    _page, form = preview(admin_client, groups=[group.pk], audience="staff")
+    admin_client.post(COMPOSE, form)
+    (line,) = [json.loads(line) for line in caplog.messages if "composed_by_staff" in line]
+    assert (line["groups"], line["audience"]) == ("operators", "staff") and "names" not in line
 
 
 def test_groups_and_audiences_tell_each_once(admin_client, admin_user, people):
