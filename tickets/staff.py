@@ -149,12 +149,14 @@ class StaffAdmin(admin.ModelAdmin):
         return queryset.filter(wanted), False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Only by filters, and by columns that are shown. Django lets every column of the table be asked for in the
-        address, which would spell out, letter by letter, those that are not."""
+        """Only by filters, and by columns that are shown, as the pages themselves ask. Django lets every column of the
+        table be asked for in the address, which would spell out, letter by letter, those that are not; and in ways that
+        a database chokes on."""
         if lookup in {getattr(each, "parameter_name", None) for each in self.get_list_filter(request)}:
             return True
-        shown = lookup.partition("__")[0] in (self.fields or ())
-        return shown and super().lookup_allowed(lookup, value, request)
+        name, _, how = lookup.partition("__")
+        plain = how in ("", "exact", "id__exact", "isnull", "isempty") or name == self.date_hierarchy
+        return plain and name in (self.fields or ()) and super().lookup_allowed(lookup, value, request)
 
     # --- Acting on many ---
 
