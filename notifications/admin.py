@@ -174,10 +174,13 @@ class ConnectionAdmin(StaffAdmin):
         def act(names: list[str], now: datetime, said: Said) -> int:
             people = set(Connection.objects.filter(pk__in=names).values_list("user_id", flat=True)) - told
             told.update(people)
-            published = api.publish_many(people, content_of(said), now=now)
+            what, caller = content_of(said), f"admin:{request.user.pk}"
+            key = f"{said['asked'].isoformat()} {what.fingerprint()}"
+            published = api.publish_many(people, what, idempotency_key=key, caller=caller, now=now)
+            new = [each for each in published if not each.again]
             by = {"by": request.user.pk, "why": said["why"] or None}
-            audit_many(TOLD, [{"user": each.user_id, "notification": each.id, **by} for each in published])
-            return len(published)
+            audit_many(TOLD, [{"user": each.user_id, "notification": each.id, **by} for each in new])
+            return len(new)
 
         return self.act_on(
             request,

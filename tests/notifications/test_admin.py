@@ -171,6 +171,18 @@ def test_their_people_are_told_once_each(admin_client, admin_user, people, caplo
     }
 
 
+def test_what_is_sent_twice_is_told_once(admin_client, people, caplog):
+    caplog.set_level("INFO", logger="tickets.audit")
+    for person in people[:2]:
+        connect(person, person.username)
+    _page, form = asked(admin_client, "ann", "ben", action="tell")
+    form |= {"title": "x", "level": "info"}
+    for said, count in ((form, 2), (form, 0), (form | {"title": "y"}, 2)):
+        assert f"People told: {count}." in admin_client.post(CONNECTIONS, said, follow=True).content.decode()
+    assert sorted(Notification.objects.values_list("title", flat=True)) == ["x", "x", "y", "y"]
+    assert len([line for line in caplog.messages if "told_by_staff" in line]) == 4
+
+
 @pytest.mark.parametrize(
     ("said", "word"),
     [

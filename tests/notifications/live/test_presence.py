@@ -170,7 +170,7 @@ async def test_positions_are_written_with_a_renewal_where_they_have_moved(presen
         clock.now += 16
         await presence.write()
         (job,) = [job for job in queries if any("leased_until" in sql and sql.startswith("UPDATE") for sql in job)]
-        return [sql for sql in job if '"cursor" = ' in sql]
+        return [sql for sql in job if 'SET "cursor" = ' in sql]
 
     assert await renewed() == []
     places["c1"], places["c3"] = (9, 9), (1, 0)
@@ -308,6 +308,29 @@ async def test_what_could_not_be_written_is_written_later(presence, ann, monkeyp
     presence.here(present(ann, "c2"))
     await presence.write()
     assert set(await rows()) == {"c1", "c2"}
+
+
+@pytest.mark.parametrize("failing", ["_renew", "_write"])
+async def test_how_far_they_were_meanwhile_is_written_later(presence, people, monkeypatch, clock, failing):
+    ann, ben, _cleo = people
+    places = {"a1": (1, 1), "b1": (1, 1)}
+    for name, user in (("a1", ann), ("b1", ben)):
+        presence.here(present(user, name, place=lambda name=name: places[name]))
+    await presence.write()
+    places["a1"], places["b1"] = (5, 5), (6, 6)
+    clock.now += 16
+    with monkeypatch.context() as away:
+        away.setattr(presence_module, failing, _raise)
+        presence.gone("b1")
+        with pytest.raises(OperationalError):
+            await presence.write()
+            clock.now += 16
+            await presence.write()
+    for _ in range(2):  # puts itself back on the list, and renews it
+        clock.now += 16
+        await presence.write()
+    assert {name: (row.cursor, row.acked) for name, row in (await rows()).items()} == {"a1": (5, 5)}
+    assert await in_thread(dict, Acked.objects.values_list("user_id", "through")) == {ann.pk: 5, ben.pk: 6}
 
 
 async def test_a_row_that_was_written_unheard_does_not_stay(presence, ann, monkeypatch):
