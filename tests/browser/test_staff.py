@@ -306,6 +306,7 @@ async def test_people_are_told_something(two, profile, clerk):
     url = f"{here.http}{NOTIFICATIONS}"
     said = {"Title": "Door code changes", "Body": "Ask at the desk.", "Reason": "planned"}
     may = ("notifications.view_notification", "notifications.view_connection", "notifications.add_notification")
+    may += ("auth.view_group",)
     async with inbox(said["Title"])(grouped.at(there), profile) as scene, clerk(*may) as (who, page):
         await page.goto(url)
         await page.get_by_role("link", name="Tell people something").click()
