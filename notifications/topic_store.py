@@ -132,6 +132,18 @@ def page(name: str, *, after: int, limit: int, now: datetime) -> Page:
     return Page(position, events, through=through or position.head, after=after)
 
 
+def listed(
+    topic: Topic, *, now: datetime, before: int | None = None, after: int | None = None
+) -> QuerySet[TopicNotification]:
+    """What a list shows, up to the head that `topic` was read with: newest first; with `after`, oldest first."""
+    rows = current(topic.name, now=now).filter(seq__lte=topic.head)
+    if before is not None:
+        rows = rows.filter(seq__lt=before)
+    if after is not None:
+        return rows.filter(seq__gt=after).order_by("seq")
+    return rows.order_by("-seq")
+
+
 def current(name: str, *, now: datetime) -> QuerySet[TopicNotification]:
     """The topic's numbered notifications that have not expired."""
     return TopicNotification.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), topic=name, seq__isnull=False)

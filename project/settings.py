@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "tickets",
     "notifications",
+    "project",  # has rules for topics, and nothing else that an app has
 ]
 
 MIDDLEWARE = [
