@@ -1,6 +1,8 @@
 import logging
+from uuid import uuid4
 
 import pytest
+from channels.layers import InMemoryChannelLayer
 from django.contrib.auth.models import Permission
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import InterfaceError, OperationalError, transaction
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from notifications import fanout, store, topic_store, topics
 from notifications.topics import Denied, Rule, decide, decide_now, find, is_name, permissions_changed, rule
-from notifications.wire.doorbell import Ended
+from notifications.wire.doorbell import HUBS, Ended, group_of, stream_of, stream_of_topic, topic_of
 from tickets.api import in_thread
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
@@ -82,12 +84,11 @@ def test_the_rule_with_more_words_of_its_own_decides_and_two_alike_are_refused(r
     assert find("orders.7")[0].function is one
     assert find("orders.all")[0].function is every
     assert find("orders") is None
-    for pattern in ("orders.{name}", "{kind}.all", "orders.all", "{kind}.{name:int}"):
-        if pattern == "{kind}.{name:int}":
-            continue
+    for pattern in ("orders.{name}", "{kind}.all", "orders.all"):
         with pytest.raises(ValueError, match="fit the same names"):
             rule(pattern)(lambda user, **params: True)
-    rule("orders.{order_id}.{part:int}")(lambda user, order_id, part: True)
+    rule("{kind}.{name:int}")(lambda user, kind, name: True)
+    assert find("orders.7")[0].function is one, "which has a word of its own"
     assert len(rules) == 3, "what was refused is not there"
 
 
@@ -107,6 +108,21 @@ def test_what_a_topic_can_be_called(name):
 @pytest.mark.parametrize("name", ["", "a" * 81, "A", "a b", "a\n", "é", "a/b", "*", None, 7, b"a", "a:b", "a\x00"])
 def test_what_no_topic_is_called(name):
     assert not is_name(name)
+
+
+@given(st.text(max_size=90) | st.from_regex(r"[a-z0-9._-]{1,80}", fullmatch=True) | st.from_regex(r"u\.[0-9]+"))
+def test_no_name_is_that_of_another_kind_of_group(name):
+    """Whatever somebody asks for, it is a topic's group or none."""
+    if is_name(name):
+        group = group_of(stream_of_topic(name))
+        assert group.startswith("usher.t.")
+        assert topic_of(stream_of_topic(name)) == name
+        assert group not in (HUBS, group_of(stream_of(name)), group_of(name))
+        InMemoryChannelLayer().require_valid_group_name(group)
+
+
+def test_no_person_has_the_stream_of_a_topic():
+    assert {topic_of(stream_of(key)) for key in (2, -1, "t.orders.7", uuid4())} == {None}
 
 
 # --- Deciding ---
