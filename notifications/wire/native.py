@@ -46,7 +46,7 @@ class NativeCodec(Simple):
             command = _decoder.decode(frame)
         except (msgspec.ValidationError, msgspec.DecodeError, RecursionError, UnicodeError) as error:
             raise _explained(frame, error) from None
-        problem = _problem(frame, command)
+        problem = problem_of(frame, command)
         if problem:
             raise BadFrame("invalid", problem)
         return [command]
@@ -56,7 +56,7 @@ def _spelled(event: Event) -> str:
     return _encoder.encode(event).decode()
 
 
-def _problem(frame: str, command: AnyCommand) -> str | None:
+def problem_of(frame: str, command: AnyCommand) -> str | None:
     if not _keys_are_unique(frame):
         return "A key is repeated."
     for name in command.__struct_fields__:
@@ -72,11 +72,11 @@ def _problem(frame: str, command: AnyCommand) -> str | None:
     if isinstance(command, Subscribe | Unsubscribe) and not 1 <= len(command.topic) <= TOPIC_LENGTH:
         return f"topic has 1 to {TOPIC_LENGTH} characters."
     if isinstance(command, State):
-        return _problem_of_state(command)
+        return _state_problem(command)
     return None
 
 
-def _problem_of_state(command: State) -> str | None:
+def _state_problem(command: State) -> str | None:
     if (command.ids is None) == (command.through is None):
         return "Exactly one of ids and through is needed."
     if command.ids is not None and not 1 <= len(command.ids) <= STATE_IDS:
