@@ -40,7 +40,12 @@ async def subscribe(client, destination=OWN, identity="s", **headers):
 
 
 async def heard(client, count=1):
-    return [await client.expect("message") for _ in range(count)]
+    """So many notifications, whatever the control queue says meanwhile."""
+    messages = []
+    while len(messages) < count:
+        message = await client.expect("message")
+        messages += [message] if message["headers"]["destination"] != CONTROL else []
+    return messages
 
 
 def tell(site, person, *titles):
@@ -108,7 +113,7 @@ async def test_a_day(topical_site, remote, packages, script):
 
 
 @EACH_KIND_ONCE
-@each_client
+@pytest.mark.parametrize("script", ["stompjs.mjs"])
 async def test_what_is_refused(topical_site, remote, packages, script):
     site = topical_site
     demo = site.person("demo")
@@ -145,8 +150,9 @@ async def test_older_versions(topical_site, remote, packages, version):
     old = site.person(name)
     async with remote("stompjs.mjs") as client:
         assert (await opened(client, site, old, version=version))["version"] == version
-        await subscribe(client, ack="client", durable="true", since="unknown:0")
         await subscribe(client, CONTROL, "c")
+        await subscribe(client, ack="client", durable="true", since="unknown:0")
+        assert (await client.expect("message"))["body"]["type"] == "reset"
         await subscribe(client, OWN, "again", ack="client")
         tell(site, old, "one")
         first, second = await heard(client, 2)
