@@ -179,7 +179,7 @@ class Conf:
     @property
     def PROTOCOLS(self) -> list[str]:
         """Subprotocols a ticket may be offered beside, the one to be told to clients first."""
-        return self._get("PROTOCOLS", ["usher.v1"])
+        return self._get("PROTOCOLS", ["usher.v1", "actioncable-v1-json", "actioncable-v1-ext-json"])
 
 
 conf = Conf()

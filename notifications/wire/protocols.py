@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple
 
+from .actioncable import ActionCableCodec
+from .actioncable_frames import EXTENDED, PLAIN
 from .codec import Codec
 from .native import NativeCodec
 
@@ -17,7 +19,11 @@ class Spoken(NamedTuple):
     codec: Callable[[], Codec]
 
 
-SPOKEN: Final = (Spoken(NativeCodec.subprotocol, lambda: _native),)
+SPOKEN: Final = (
+    Spoken(NativeCodec.subprotocol, lambda: _native),
+    Spoken(EXTENDED, lambda: ActionCableCodec(extended=True)),
+    Spoken(PLAIN, lambda: ActionCableCodec(extended=False)),
+)
 """In the order in which they are preferred, whatever the order of the offer."""
 
 NAMES: Final = tuple(spoken.subprotocol for spoken in SPOKEN)

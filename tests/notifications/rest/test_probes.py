@@ -131,7 +131,7 @@ def test_where_things_are(client):
     assert answer["tickets"] == "http://testserver/api/tickets/"
     assert resolve("/api/tickets/").url_name == "tickets"
     assert answer["socket"] == "ws://testserver/ws/"
-    assert answer["protocols"] == ["usher.v1"]
+    assert answer["protocols"] == ["usher.v1", "actioncable-v1-json", "actioncable-v1-ext-json"]
 
 
 def test_limits_are_those_in_force(client):
