@@ -43,7 +43,8 @@ class Admission:
     problem: str | None
     """"two_tickets", "no_protocol", "malformed", "no_token" or None; with a problem there is no credential."""
     carrier: str
-    """Where the credential came: "subprotocol", "header", "query", "bearer", "jid", "jid_query" or ""."""
+    """Where the credential came: "subprotocol", "header", "query", "bearer", "jid", "jid_query", "jid_subprotocol" or
+    ""."""
 
 
 def admit(scope: Scope) -> Admission:
@@ -69,7 +70,8 @@ def admit(scope: Scope) -> Admission:
 
 @once("TICKETS")
 def _carriers() -> frozenset[str]:
-    jid = {"jid": bool(conf.JID_KEY), "jid_query": bool(conf.JID_KEY) and conf.JID_ALLOW_QUERY}
+    shared = bool(conf.JID_KEY)
+    jid = {"jid": shared, "jid_subprotocol": shared, "jid_query": shared and conf.JID_ALLOW_QUERY}
     more = {carrier for carrier, is_open in {"query": conf.ALLOW_QUERY, **jid}.items() if is_open}
     return frozenset(more if conf.JID_ENFORCE else {*conf.CARRIERS, *more})
 

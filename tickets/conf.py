@@ -180,7 +180,8 @@ class Conf:
     def PROTOCOLS(self) -> list[str]:
         """Subprotocols that are spoken, and beside which a ticket may be offered; the one to be told to clients first.
         Each one is another way in: a site may name only those that its clients speak."""
-        return self._get("PROTOCOLS", ["usher.v1", "v12.stomp", "v11.stomp", "v10.stomp"])
+        stomp, cable = ["v12.stomp", "v11.stomp", "v10.stomp"], ["actioncable-v1-ext-json", "actioncable-v1-json"]
+        return self._get("PROTOCOLS", ["usher.v1", *stomp, *cable])
 
 
 conf = Conf()

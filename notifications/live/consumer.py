@@ -73,6 +73,7 @@ class NotificationConsumer(AsyncConsumer):
         chosen = protocols.choose(admission.subprotocols, spoken=spoken(), place=place)
         # Who offers nothing that is spoken here is told so in the first of what is.
         answered, codec = chosen or (None, protocols.first(spoken(), place=place))
+        codec.carried(admission.carrier)
         # Before anything is awaited: it takes its place among the sockets that were just counted.
         self.socket = Socket(
             hub=hub, codec=codec, send=self.base_send, address=admission.address, say_text=self.say_text

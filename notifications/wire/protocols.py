@@ -5,6 +5,8 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from . import stomp
+from .actioncable import ActionCableCodec
+from .actioncable_frames import EXTENDED, PLAIN
 from .codec import Codec
 from .native import NativeCodec
 from .remembering import remembering
@@ -24,6 +26,8 @@ class Spoken(NamedTuple):
 SPOKEN: Final = (
     Spoken(NativeCodec.subprotocol, lambda: _native),
     *(Spoken(name, partial(stomp.StompCodec, name, tail=_stomp_tail)) for name in stomp.VERSIONS),
+    Spoken(EXTENDED, lambda: ActionCableCodec(extended=True)),
+    Spoken(PLAIN, lambda: ActionCableCodec(extended=False)),
 )
 """In the order in which they are preferred, whatever the order of the offer."""
 
@@ -31,15 +35,16 @@ NAMES: Final = tuple(spoken.subprotocol for spoken in SPOKEN)
 
 DIALECTS: Final[Mapping[str, Collection[str]]] = {
     "stomp": tuple(stomp.VERSIONS),
+    "cable": (PLAIN, EXTENDED),
 }
-"""What is spoken by whoever offers nothing, by the place that they come to (`tickets.api.socket_place`)."""
+"""What whoever offers nothing speaks, the most likely first, by where they come to (`tickets.api.socket_place`)."""
 
 
 def first(spoken: Collection[str], *, place: str = "") -> Codec:
     """The codec of whoever names no protocol there; the native one where a site speaks none of these."""
-    among = [each for each in SPOKEN if each.subprotocol in spoken]
-    theirs = [each for each in among if each.subprotocol in DIALECTS.get(place, ())]
-    return next((each.codec() for each in (*theirs, *among)), _native)
+    codecs = {each.subprotocol: each.codec for each in SPOKEN if each.subprotocol in spoken}
+    found = next((name for name in (*DIALECTS.get(place, ()), *codecs) if name in codecs), None)
+    return codecs[found]() if found else _native
 
 
 def choose(offered: Sequence[str], *, spoken: Collection[str], place: str = "") -> tuple[str | None, Codec] | None:

@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from .closing import CloseCode
 from .codec import BadFrame, Manner
 from .doorbell import TOPIC_LENGTH
-from .native import problem_of
+from .native import UNREADABLE, keys_are_unique, problem_of
 from .stomp_frames import Frame, FrameParser, Version, is_plain, spell
 from .stomp_subscriptions import (
     CONTROL,
@@ -86,8 +86,6 @@ _ENDS: Final = {
     "unavailable": CloseCode.UNAVAILABLE,
     "reauth_required": CloseCode.SESSION_EXPIRED,
     "ticket_refused": CloseCode.TICKET_REFUSED,
-    "not_authenticated": CloseCode.TICKET_REFUSED,  # CONNECT carries a second credential beside the handshake's
-    "already_authenticated": CloseCode.TICKET_REFUSED,
     "access_denied": CloseCode.FORBIDDEN,
 }
 _ACK_MODES: Final = ("auto", "client", "client-individual")
@@ -134,9 +132,11 @@ class StompCodec:
     """Of one connection. `tail` spells what `tail_of` does, and may remember it for others."""
 
     manner = Manner(follows=True, vouches=False)
+    due: tuple[()] = ()
 
     __slots__ = (
         "_beat_seconds",
+        "_carried",
         "_connect",
         "_extra",
         "_leaving",
@@ -161,6 +161,7 @@ class StompCodec:
         self.beat_seconds = inf
         self._tail = tail
         self._parser = FrameParser()
+        self._carried = False
         self._connect: Frame | None = None
         self._welcome: Welcome | None = None
         self._beat_seconds = inf
@@ -174,6 +175,9 @@ class StompCodec:
     @property
     def subprotocol(self) -> str:
         return self.agreed
+
+    def carried(self, carrier: str) -> None:
+        self._carried = bool(carrier)
 
     def beat(self, now: float) -> str:
         return "\n"
@@ -225,13 +229,13 @@ class StompCodec:
         if version != "1.0":
             self._beat_seconds = _beat_seconds(frame)
         credentials = _credentials(frame)
-        if len(credentials) > 1 or (credentials and self._welcome is not None):
+        if len(credentials) + self._carried != 1:
             return self._fail(frame, "ticket_refused", "Exactly one credential.")
         if credentials:
             return [Authenticate(**credentials[0], ref=self._ask(frame))]
         if self._welcome is not None:
             self.outbox.append(self._connected(self._welcome))
-        return []  # else the handshake's credential is being judged, or there is none: the deadline will tell
+        return []  # else the handshake's credential is being judged
 
     def _read_subscribe(self, frame: Frame) -> list[AnyCommand]:
         destination, key = _needed(frame, "destination"), self._key(frame)
@@ -553,8 +557,9 @@ def _state(frame: Frame) -> State:
     try:
         text = frame.body.decode()
         state = _states.decode(text)
-    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError, UnicodeError) as error:
+    except UNREADABLE as error:
         raise _bad(frame, "invalid", str(error)[:200].replace("\0", "")) from None
-    if problem := problem_of(text, state):
+    problem = problem_of(state) if keys_are_unique(text) else "A key is repeated."
+    if problem:
         raise _bad(frame, "invalid", problem)
     return state

@@ -127,6 +127,7 @@ def test_the_protocols_a_ticket_may_stand_beside_are_a_setting():
 OFFER = (b"sec-websocket-protocol", b"usher.v1, usher.ticket." + T.encode())
 TICKET = (b"authorization", b"Ticket " + T.encode())
 BEARER = (b"authorization", b"Bearer " + JWT.encode())
+ANYCABLE = (b"sec-websocket-protocol", b"usher.v1, anycable-token." + JWT.encode())
 X_JID = (b"x-jid", JWT.encode())
 
 
@@ -186,6 +187,9 @@ JID_QUERY = b"jid=" + JWT.encode()
     [
         ({}, {"headers": [X_JID]}, None),
         (SHARED, {"headers": [X_JID]}, "jid"),
+        ({}, {"headers": [ANYCABLE]}, None),
+        (SHARED, {"headers": [ANYCABLE]}, "jid_subprotocol"),
+        (ENFORCED, {"headers": [ANYCABLE]}, "jid_subprotocol"),
         (SHARED, {"headers": [(b"X-Jid", b" " + JWT.encode() + b" ")]}, "jid"),
         ({**SHARED, "JID_NAME": "Who"}, {"headers": [(b"x-who", JWT.encode())]}, "jid"),
         ({**SHARED, "CARRIERS": ["subprotocol"]}, {"headers": [X_JID]}, "jid"),
@@ -239,6 +243,8 @@ def test_where_such_a_token_is_enforced_nothing_else_lets_in(how):
         (SHARED, {"headers": [X_JID, X_JID]}),
         (SHARED, {"headers": [BEARER, X_JID]}),
         (SHARED, {"headers": [OFFER, X_JID]}),
+        (SHARED, {"headers": [ANYCABLE, X_JID]}),
+        (SHARED, {"headers": [ANYCABLE, OFFER]}),
         (IN_QUERY, {"headers": [X_JID], "query": JID_QUERY}),
         (IN_QUERY, {"headers": [OFFER], "query": JID_QUERY}),
         (IN_QUERY, {"query": JID_QUERY + b"&" + JID_QUERY}),

@@ -54,13 +54,14 @@ def bye(code):
 class Line:
     """A codec with a client's hand at one end and a connection's at the other."""
 
-    def __init__(self, agreed="v12.stomp"):
+    def __init__(self, agreed="v12.stomp", *, carrier=""):
         self.codec = StompCodec(agreed, tail=tail_of(NATIVE.encode))
+        self.codec.carried(carrier)
         self.heard = []
 
     @classmethod
     def connected(cls, version="1.2", control=False):
-        line = cls(next(name for name, spoken in VERSIONS.items() if spoken == version))
+        line = cls(next(name for name, spoken in VERSIONS.items() if spoken == version), carrier="header")
         line.say(welcome())
         line.send("CONNECT", accept_version=version)
         if control:
@@ -153,7 +154,7 @@ def test_ways_to_carry_a_credential(command, headers, credential):
 
 def test_the_handshake_may_have_carried_it():
     """Then the person is known before the client has said anything, or after."""
-    early, late = Line(), Line()
+    early, late = Line(carrier="subprotocol"), Line(carrier="subprotocol")
     early.say(welcome())
     assert early.hear() == []
     assert early.send("CONNECT", accept_version="1.2") == []
@@ -169,15 +170,21 @@ def test_one_credential_and_no_more():
     headers, code = line.error()
     assert (headers["message"], code) == ("ticket_refused", CloseCode.TICKET_REFUSED)
 
-    line = Line()
-    line.say(welcome())
+    line = Line(carrier="bearer")
     assert line.send("CONNECT", accept_version="1.2", passcode="T") == []
     assert line.error()[1] is CloseCode.TICKET_REFUSED
 
     line = Line()
+    assert line.send("CONNECT", accept_version="1.2") == []
+    assert line.error()[1] is CloseCode.TICKET_REFUSED, "without waiting for a credential that will not come"
+
+
+def test_a_credential_that_this_site_takes_by_other_ways_only():
+    line = Line()
     (asked,) = line.send("CONNECT", accept_version="1.2", passcode="T")
-    line.say(vocabulary.Error(code="not_authenticated", detail="Wait.", ref=asked.ref))  # the handshake's is judged
-    assert line.error()[1] is CloseCode.TICKET_REFUSED
+    line.say(vocabulary.Error(code="not_accepted", detail="Not in a frame.", ref=asked.ref))
+    headers, code = line.error()
+    assert (headers["message"], code) == ("not_accepted", CloseCode.PROTOCOL_ERROR)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +200,7 @@ def test_one_credential_and_no_more():
     ],
 )
 def test_the_version(agreed, accepted, version):
-    line = Line(agreed)
+    line = Line(agreed, carrier="header")
     line.say(welcome())
     line.send("CONNECT", **({} if accepted is None else {"accept_version": accepted}))
     assert line.hear_one().headers["version"] == version
@@ -219,7 +226,7 @@ def test_no_common_version():
     ],
 )
 def test_beats(version, asked, answered, seconds):
-    line = Line()
+    line = Line(carrier="header")
     line.say(welcome())
     line.send("CONNECT", accept_version=version, heart_beat=asked)
     assert line.hear_one().headers["heart-beat"] == answered
@@ -233,7 +240,7 @@ def test_beats_that_are_none(beats):
 
 
 def test_a_name_that_would_have_to_be_escaped_is_left_out():
-    line = Line()
+    line = Line(carrier="header")
     line.say(welcome("ann:b"))
     line.send("CONNECT", accept_version="1.2")
     assert "user-name" not in line.hear_one().headers
