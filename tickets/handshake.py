@@ -15,9 +15,14 @@ from urllib.parse import unquote, unquote_to_bytes
 TICKET_PREFIX = "usher.ticket."
 """A browser can set no header but the subprotocols, so the ticket is offered as one of them."""
 
+ANYCABLE_PREFIX = "anycable-token."
+"""AnyCable's clients offer what they call a token so: it is a JWT, or a ticket."""
+
 TWO_TICKETS = "two_tickets"
 NO_PROTOCOL = "no_protocol"
 MALFORMED = "malformed"
+
+_SECRETS = (TICKET_PREFIX, ANYCABLE_PREFIX)
 
 # RFC 9110, section 5.6.2: a subprotocol name is a token (RFC 6455, section 4.1).
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -30,7 +35,7 @@ _CREDENTIAL_HEADERS = frozenset({b"authorization", b"proxy-authorization", b"coo
 _CREDENTIAL_PARAMETERS = frozenset({b"ticket", b"token", b"access_token"})
 _SUBPROTOCOL_HEADER = b"sec-websocket-protocol"
 
-_TOKEN_CARRIERS = frozenset({"bearer", "jid", "jid_query"})
+_TOKEN_CARRIERS = frozenset({"bearer", "jid", "jid_query", "jid_subprotocol"})
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -45,7 +50,7 @@ class Handshake:
     ticket: str | None = field(repr=False)
     token: str | None = field(repr=False)
     carrier: str
-    """Where it came: "subprotocol", "header", "query", "bearer", "jid", "jid_query" or ""."""
+    """Where it came: "subprotocol", "header", "query", "bearer", "jid", "jid_query", "jid_subprotocol" or ""."""
     problem: str | None
     """TWO_TICKETS, NO_PROTOCOL, MALFORMED or None."""
 
@@ -66,9 +71,9 @@ def take(
     headers: Headers = [(bytes(name), bytes(value)) for name, value in scope.get("headers") or ()]
     offer = ",".join(value.decode("latin-1") for name, value in headers if name.lower() == _SUBPROTOCOL_HEADER)
     offered = list(_elements(offer))
-    kept = tuple(name for name in offered if not _hides_ticket(name) and _TOKEN.fullmatch(name))
+    kept = tuple(name for name in offered if not _hides_secret(name) and _TOKEN.fullmatch(name))
     query = bytes(scope.get("query_string") or b"")
-    found = [("subprotocol", name[len(TICKET_PREFIX) :]) for name in offered if _is_ticket(name)]
+    found = [secret for name in offered if (secret := _secret(name))]
     found += [("header", ticket) for ticket in _authorizations(headers, "ticket")]
     found += [("query", ticket) for ticket in _parameters(query, b"ticket")]
     found += [("bearer", token) for token in _authorizations(headers, "bearer")]
@@ -91,14 +96,20 @@ def _elements(offer: str) -> Iterator[str]:
     return filter(None, (element.strip(" \t") for element in offer.split(",")))
 
 
-def _is_ticket(name: str) -> bool:
+def _secret(name: str) -> tuple[str, str] | None:
+    """The carrier and the credential, if this subprotocol is none but carries one."""
     # Names compare exactly (RFC 6455), but one who writes "Usher.Ticket." still offers a secret to be taken out.
-    return name[: len(TICKET_PREFIX)].lower() == TICKET_PREFIX
+    prefix = next(filter(name.lower().startswith, _SECRETS), None)
+    if prefix is None:
+        return None
+    secret = name[len(prefix) :]
+    return ("jid_subprotocol" if prefix == ANYCABLE_PREFIX and "." in secret else "subprotocol"), secret
 
 
-def _hides_ticket(name: str) -> bool:
+def _hides_secret(name: str) -> bool:
     # daphne would make two elements of `usher.v1%2cusher.ticket.…`.
-    return TICKET_PREFIX in unquote(name).lower()
+    plain = unquote(name).lower()
+    return any(prefix in plain for prefix in _SECRETS)
 
 
 def _authorizations(headers: Headers, wanted: str) -> Iterator[str]:
@@ -129,10 +140,10 @@ def _problem(
 ) -> str | None:
     if len(found) > 1:
         return TWO_TICKETS
-    tickets = sum(map(_is_ticket, offered))
-    if len(offer) > LONGEST_OFFER or len(offered) > MOST_OFFERED or len(kept) + tickets < len(offered):
+    secrets = sum(_secret(name) is not None for name in offered)
+    if len(offer) > LONGEST_OFFER or len(offered) > MOST_OFFERED or len(kept) + secrets < len(offered):
         return MALFORMED
-    if tickets and not set(protocols).intersection(kept):
+    if secrets and not set(protocols).intersection(kept):
         return NO_PROTOCOL
     return None
 

@@ -1070,7 +1070,7 @@ class Connection:
 
     def _catch_up(self, steps: list[Step], stream: _Stream) -> None:
         """Say that the replay is over if it is: before the first number that is news."""
-        if stream.replay_to is not None and stream.cursor >= stream.replay_to:
+        if stream.replay_to is not None and stream.cursor >= stream.replay_to and not stream.doubted:
             stream.replay_to = None
             self._send(steps, CaughtUp(stream=stream.name, cursor=stream.cursor))
 

@@ -15,7 +15,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from datetime import UTC, datetime
 from math import inf
 from types import CoroutineType, coroutine
@@ -42,7 +42,7 @@ from ..wire.closing import CloseCode
 from ..wire.codec import BadFrame, Codec
 from ..wire.doorbell import topic_of
 from ..wire.streams import Announcement, Change, Opening, Page, Position
-from ..wire.vocabulary import Event
+from ..wire.vocabulary import AnyCommand, Event
 from .connection import Connection, Limits, Phase
 from .extension import SayText
 from .hub import Hub
@@ -198,10 +198,13 @@ class Socket:
             return
         if self._codec.outbox:
             self._say_more()
+        self._carry_out(commands)
+        self._heed_codec()
+
+    def _carry_out(self, commands: Iterable[AnyCommand]) -> None:
         for command in commands:
             figures.COMMANDS.add(figures.word_of(command))
             self.tell(Connection.received, command)
-        self._heed_codec()
 
     def announced(self, announcement: Announcement, now: float) -> None:
         """`tell(Connection.announced, …)`, the one event whose cost is multiplied by everybody who hears it."""
@@ -254,7 +257,7 @@ class Socket:
             else:
                 self._spawn(_WORK[type(step)], step)
         self._set_timer()
-        if self._codec.beat_seconds != self._beats or self._codec.over is not None:
+        if self._codec.beat_seconds != self._beats or self._codec.over is not None or self._codec.due:
             self._heed_codec()
 
     def _say_frame(self, frame: str) -> None:
@@ -270,7 +273,10 @@ class Socket:
             self._say_frame(frame)
 
     def _heed_codec(self) -> None:
-        """How often it beats from now on, and whether it wants to end."""
+        """What it has kept for now, how often it beats from now on, and whether it wants to end."""
+        if self._codec.due:
+            due, self._codec.due[:] = list(self._codec.due), []
+            self._carry_out(due)
         if self._codec.over is not None and self.connection.phase is not Phase.CLOSED:
             self.perform(self.connection.rejected(self._codec.over, time.time()))
         if self._codec.beat_seconds != self._beats:

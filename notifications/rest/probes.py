@@ -11,13 +11,14 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from tickets.api import in_thread, socket_url
+from tickets.api import in_thread, socket_url, spoken
 
 from .. import fanout
 from ..conf import conf
 from ..live import drain
 from ..live.hub import Hub
-from ..wire.native import FRAME_BYTES, NativeCodec
+from ..wire import protocols
+from ..wire.native import FRAME_BYTES
 
 ANSWER_SECONDS = 2.0
 """A balancer that gets no answer waits for its own timeout, and sends people here meanwhile."""
@@ -89,7 +90,7 @@ def well_known(request: HttpRequest) -> JsonResponse:
     answer = {
         "tickets": request.build_absolute_uri(reverse("usher:tickets")),
         "socket": socket_url(request),
-        "protocols": [NativeCodec.subprotocol],
+        "protocols": [name for name in protocols.NAMES if name in spoken()],
         "limits": limits,
     }
     return JsonResponse(answer)

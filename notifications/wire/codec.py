@@ -54,12 +54,19 @@ class Codec(Protocol):
         commands are carried out (answers to what is no command). Whoever sends them empties it."""
 
     @property
+    def due(self) -> MutableSequence[AnyCommand] | tuple[()]:
+        """Commands that came too early, and are to be carried out now. Whoever does that empties it."""
+
+    @property
     def over(self) -> CloseCode | None:
         """Why the connection is to end once all this was said, if the protocol wants that: after an error frame."""
 
     @property
     def beat_seconds(self) -> float:
         """How often `beat` is to be said from now on; infinity for never. May change with every frame."""
+
+    def carried(self, carrier: str) -> None:
+        """Told once, before anything else: where the handshake carried its credential (`tickets.api.Admission`)."""
 
     def beat(self, now: float) -> str:
         """The frame that shows that the line is alive, at this moment (POSIX seconds)."""
@@ -76,8 +83,12 @@ class Simple:
 
     manner = Manner()
     outbox: tuple[()] = ()
+    due: tuple[()] = ()
     over: CloseCode | None = None
     beat_seconds = inf
+
+    def carried(self, carrier: str) -> None:
+        pass
 
     def beat(self, now: float) -> str:
         raise NotImplementedError

@@ -21,6 +21,9 @@ FRAME_BYTES: Final = 8 * 1024
 STATE_IDS: Final = 200
 REF_LENGTH: Final = 64
 
+UNREADABLE: Final = (msgspec.ValidationError, msgspec.DecodeError, RecursionError, UnicodeError)
+"""What reading JSON from strangers may raise."""
+
 _decoder = msgspec.json.Decoder(NativeCommand)
 _encoder = msgspec.json.Encoder()
 
@@ -31,34 +34,40 @@ class NativeCodec(Simple):
     subprotocol: Final = "usher.v1"
 
     def __init__(self) -> None:
-        self._spelled: Callable[[Event], str] = remembering(_spelled)
+        self._spelled: Callable[[Event], str] = remembering(spell)
 
     def encode(self, event: Event) -> str:
         return self._spelled(event)
 
     def decode(self, frame: str | bytes) -> list[AnyCommand]:
-        if isinstance(frame, bytes):
-            raise BadFrame("malformed", "Frames are text, not binary.")
-        # Characters first: counting bytes makes a copy, which an oversized frame is not worth.
-        if len(frame) > FRAME_BYTES or len(frame.encode("utf-8", "surrogatepass")) > FRAME_BYTES:
-            raise BadFrame("too_big", f"A frame has at most {FRAME_BYTES} bytes.")
+        text = text_of(frame)
         try:
-            command = _decoder.decode(frame)
-        except (msgspec.ValidationError, msgspec.DecodeError, RecursionError, UnicodeError) as error:
-            raise _explained(frame, error) from None
-        problem = _problem(frame, command)
-        if problem:
+            command = _decoder.decode(text)
+        except UNREADABLE as error:
+            raise _explained(text, error) from None
+        problem = None if keys_are_unique(text) else "A key is repeated."
+        if problem or (problem := problem_of(command)):
             raise BadFrame("invalid", problem)
         return [command]
 
 
-def _spelled(event: Event) -> str:
+def text_of(frame: str | bytes) -> str:
+    """The frame, if it is a text that is not too big; raises BadFrame."""
+    if isinstance(frame, bytes):
+        raise BadFrame("malformed", "Frames are text, not binary.")
+    # Characters first: counting bytes makes a copy, which an oversized frame is not worth.
+    if len(frame) > FRAME_BYTES or len(frame.encode("utf-8", "surrogatepass")) > FRAME_BYTES:
+        raise BadFrame("too_big", f"A frame has at most {FRAME_BYTES} bytes.")
+    return frame
+
+
+def spell(event: Event) -> str:
+    """An event as one JSON object."""
     return _encoder.encode(event).decode()
 
 
-def _problem(frame: str, command: AnyCommand) -> str | None:
-    if not _keys_are_unique(frame):
-        return "A key is repeated."
+def problem_of(command: AnyCommand) -> str | None:
+    """What is wrong with a command whose fields have the right types; None if nothing is."""
     for name in command.__struct_fields__:
         value = getattr(command, name)
         if isinstance(value, int) and abs(value) > GREATEST_INTEGER:
@@ -104,11 +113,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _unique_keys = json.JSONDecoder(object_pairs_hook=_unique)  # made once: making it costs as much as an ack
 
 
-def _keys_are_unique(frame: str) -> bool:
-    # msgspec keeps the last of repeated keys and has no hook to notice; the frame is known to be small and flat here.
+def keys_are_unique(frame: str) -> bool:
+    """Of JSON that was read already, and is small."""
+    # msgspec keeps the last of repeated keys and has no hook to notice; the frame is known to be small here.
     try:
         _unique_keys.decode(frame)
-    except _Repeated:
+    except (_Repeated, ValueError, RecursionError):  # integers may have more digits than Python converts
         return False
     return True
 
@@ -125,7 +135,7 @@ def _explained(frame: str, error: Exception) -> BadFrame:
     """Which kind of wrong it was, and whose `ref` to answer, if that much can be read."""
     try:
         envelope = _envelope.decode(frame)
-    except (msgspec.ValidationError, msgspec.DecodeError, RecursionError, UnicodeError):
+    except UNREADABLE:
         return BadFrame("malformed", "A frame is one JSON object.")
     ref = envelope.ref if isinstance(envelope.ref, str) and len(envelope.ref) <= REF_LENGTH else None
     known = {command.__struct_config__.tag for command in NativeCommand.__args__}

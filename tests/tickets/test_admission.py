@@ -13,6 +13,7 @@ from tickets.admission import (
     is_socket,
     kept_network,
     signed_in_from,
+    socket_place,
     socket_url,
 )
 from tickets.grants import SignedInFrom
@@ -126,6 +127,7 @@ def test_the_protocols_a_ticket_may_stand_beside_are_a_setting():
 OFFER = (b"sec-websocket-protocol", b"usher.v1, usher.ticket." + T.encode())
 TICKET = (b"authorization", b"Ticket " + T.encode())
 BEARER = (b"authorization", b"Bearer " + JWT.encode())
+ANYCABLE = (b"sec-websocket-protocol", b"usher.v1, anycable-token." + JWT.encode())
 X_JID = (b"x-jid", JWT.encode())
 
 
@@ -185,6 +187,9 @@ JID_QUERY = b"jid=" + JWT.encode()
     [
         ({}, {"headers": [X_JID]}, None),
         (SHARED, {"headers": [X_JID]}, "jid"),
+        ({}, {"headers": [ANYCABLE]}, None),
+        (SHARED, {"headers": [ANYCABLE]}, "jid_subprotocol"),
+        (ENFORCED, {"headers": [ANYCABLE]}, "jid_subprotocol"),
         (SHARED, {"headers": [(b"X-Jid", b" " + JWT.encode() + b" ")]}, "jid"),
         ({**SHARED, "JID_NAME": "Who"}, {"headers": [(b"x-who", JWT.encode())]}, "jid"),
         ({**SHARED, "CARRIERS": ["subprotocol"]}, {"headers": [X_JID]}, "jid"),
@@ -238,6 +243,8 @@ def test_where_such_a_token_is_enforced_nothing_else_lets_in(how):
         (SHARED, {"headers": [X_JID, X_JID]}),
         (SHARED, {"headers": [BEARER, X_JID]}),
         (SHARED, {"headers": [OFFER, X_JID]}),
+        (SHARED, {"headers": [ANYCABLE, X_JID]}),
+        (SHARED, {"headers": [ANYCABLE, OFFER]}),
         (IN_QUERY, {"headers": [X_JID], "query": JID_QUERY}),
         (IN_QUERY, {"headers": [OFFER], "query": JID_QUERY}),
         (IN_QUERY, {"query": JID_QUERY + b"&" + JID_QUERY}),
@@ -351,6 +358,17 @@ def test_the_socket_is_beside_the_pages_unless_a_setting_says_where(changes, pat
         assert socket_url(AsyncRequestFactory().get("/")) == f"ws://testserver{path}"
         assert is_socket({"path": path})
         assert not is_socket({"path": f"{path}x"})
+
+
+@pytest.mark.parametrize("prefix", ["", "/under/any/prefix"])
+def test_beside_it_are_the_places_that_tell_what_is_spoken(prefix):
+    with override_settings(ROOT_URLCONF="tests.notifications.prefixed_urls" if prefix else "project.urls"):
+        places = {path: socket_place({"path": prefix + path}) for path in ("/ws/", "/stomp", "/cable", "/stomp/", "/")}
+    assert places == {"/ws/": "socket", "/stomp": "stomp", "/cable": "cable", "/stomp/": None, "/": None}
+    with override_settings(ROOT_URLCONF="tickets.urls"):
+        assert socket_place({"path": "/stomp"}) is None
+        with override_settings(TICKETS={"SOCKET_PATH": "/live"}):
+            assert [socket_place({"path": path}) for path in ("/live", "/stomp")] == ["socket", None]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from notifications.live.connection import Phase
 from notifications.live.hub import Hub
 from notifications.live.socket import Socket, limits
 from notifications.live.steps import Send
+from notifications.wire.actioncable import ActionCableCodec
 from notifications.wire.closing import CloseCode
 from notifications.wire.native import NativeCodec
 from notifications.wire.vocabulary import Pong
@@ -98,6 +99,16 @@ async def test_a_replay_reads_the_log(socket, server, ticket, ann):
     socket.connect(ticket=ticket, since=f"{epoch}:1")
     assert (await server.says("caught_up"))["cursor"] == 3
     assert [frame["seq"] for frame in server.frames if frame["type"] == "notification"] == [2, 3]
+
+
+async def test_what_a_codec_has_kept_is_carried_out_when_it_says_so(hub, server, ticket, ann):
+    identifier = '{"channel":"NotificationsChannel"}'
+    socket = Socket(hub=hub, codec=ActionCableCodec(extended=False), send=server.send, address="127.0.0.1")
+    socket.connect(ticket=ticket, since=None)
+    socket.receive(json.dumps({"command": "subscribe", "identifier": identifier}))
+    assert (await server.says("confirm_subscription"))["identifier"] == identifier
+    assert [frame["type"] for frame in server.frames] == ["welcome", "confirm_subscription"]
+    socket.release(None)
 
 
 async def test_a_state_command_is_carried_out(socket, server, ticket, ann):

@@ -1,0 +1,6 @@
+"""The site of the tests, with topics."""
+
+from tests.support.settings import *  # noqa: F403 - all of them
+from tests.support.settings import INSTALLED_APPS
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.clients"]
