@@ -30,6 +30,8 @@ PROMISED = {
     "DRAIN_SECONDS": 25,
     "COMMANDS_PER_SECOND": 10,
     "COMMAND_BURST": 60,
+    "FIGURES_SECONDS": 10,
+    "METRICS_TOKEN": "",
     "KINDS": {},
     "UNMUTABLE_KINDS": (),
 }
