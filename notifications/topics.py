@@ -23,7 +23,7 @@ import asyncio
 import inspect
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -78,6 +78,10 @@ class Rule:
     def place(self) -> str:
         """Where it stands, for people to find it."""
         return f"{self.function.__module__}.{self.function.__qualname__}"
+
+    @property
+    def is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.function)
 
     @property
     def own_words(self) -> int:
@@ -168,12 +172,16 @@ def find(name: str) -> tuple[Rule, Params] | None:
     return max(fitting, key=lambda found: found[0].own_words, default=None)
 
 
-async def decide(user_id: Any, name: str) -> Decision:
-    """Whether somebody may listen to a topic now. Raises what a database that does not answer raises, and no more."""
+async def decide(user_id: Any, name: str, run: Callable[..., Awaitable[Any]] = in_thread) -> Decision:
+    """Whether somebody may listen to a topic now. Raises what a database that does not answer raises, and no more.
+    `run` is how to get onto a thread."""
     found = find(name) if is_name(name) else None
-    if found is None or not inspect.iscoroutinefunction(found[0].function):
-        return await in_thread(decide_now, user_id, name)
-    user, fence = await in_thread(_before, user_id, name)
+    if found is None:
+        return decide_now(user_id, name)  # which asks nobody
+    if not found[0].is_async:
+        decided: Decision = await run(decide_now, user_id, name)
+        return decided
+    user, fence = await run(_before, user_id, name)
     decision = await _ask_async(found, user) if user else _nobody(found)
     return _told(user_id, name, decision._replace(fence=fence))
 
@@ -186,7 +194,7 @@ def decide_now(user_id: Any, name: str) -> Decision:
     user, fence = _before(user_id, name)
     if user is None:
         decision = _nobody(found)
-    elif inspect.iscoroutinefunction(found[0].function):
+    elif found[0].is_async:
         decision = async_to_sync(_ask_async)(found, user)
     else:
         decision = _ask(found, user)
