@@ -159,6 +159,8 @@ class _Stream:
     # While set, notifications up to this number are a replay; reaching it is said as `caught_up`.
     replay_to: int | None = None
     unacked: list[int] = field(default_factory=list)  # ascending
+    acked: int = 0  # by an ack that is to count when small ones may again
+    not_before: float = 0.0  # when to try again what failed, or must be paced
     topic: str | None = None  # None: the person's own
     # Of a topic: the newest fence under which the person was found to be allowed to listen.
     fence: int = 0
@@ -606,12 +608,31 @@ class Connection:
             releases = bisect_right(stream.unacked, command.seq)
             # A quarter at most: in a small window fewer than FREE_ACK could be all that will ever be acked.
             free = min(FREE_ACK, max(1, self.limits.window // 4))
-            if releases == 0 or (releases < free and self._small_acks.take(now)):
-                return  # acks are cumulative: the next one will say the same
+            if releases == 0:
+                return
+            if releases < free and (wait := self._small_acks.take(now)):
+                # Not forgotten: of many streams with one notification each, none may ever be acked again.
+                stream.acked = max(stream.acked, command.seq)
+                self._retry_by(now + wait)
+                return
+            self._count_ack(stream, command.seq)
+            self._advance(steps, now)
+
+    def _count_ack(self, stream: _Stream, seq: int) -> None:
+        releases = bisect_right(stream.unacked, seq)
+        if releases:
             del stream.unacked[:releases]
             self._unacked -= releases
             self._stalled_since = inf
-            self._advance(steps, now)
+
+    def _count_late_acks(self, now: float) -> None:
+        late = [stream for stream in self._streams.values() if stream.acked]
+        if late and (wait := self._small_acks.take(now)):
+            self._retry_by(now + wait)
+            return
+        for stream in late:
+            self._count_ack(stream, stream.acked)
+            stream.acked = 0
 
     @property
     def _personal(self) -> str:
@@ -798,7 +819,7 @@ class Connection:
         steps = self._due(now)
         if stream := self._asked(asked):
             stream.ask_failed = True
-            self._retry_at = now + RETRY_SECONDS
+            self._put_off(stream, now + RETRY_SECONDS)
         return steps
 
     def topic_fenced(self, fenced: tuple[str, int], now: float) -> list[Step]:
@@ -852,10 +873,9 @@ class Connection:
     def _release(self, steps: list[Step], stream: _Stream, now: float) -> None:
         """Nobody will ack what was said of it."""
         if stream.unacked:
-            self._unacked -= len(stream.unacked)
-            stream.unacked.clear()
-            self._stalled_since = inf
+            self._count_ack(stream, stream.unacked[-1])
             self._advance(steps, now)
+        stream.acked = 0
 
     def _pace(self, stream: _Stream, paced: bool, now: float) -> None:
         if paced and self._paces is None:
@@ -1030,7 +1050,7 @@ class Connection:
         if self._deliverable and not stream.shut:  # else it is read again when it may be said
             self._say_page(steps, stream, page, now)
             if stream.cursor == cursor and stream.behind:
-                self._retry_at = now + RETRY_SECONDS  # no progress: asking at once would ask for ever
+                self._put_off(stream, now + RETRY_SECONDS)  # no progress: asking at once would ask for ever
         self._advance(steps, now)
         return steps
 
@@ -1039,7 +1059,7 @@ class Connection:
         steps = self._due(now)
         if stream in self._streams:
             self._streams[stream].loading = False
-            self._retry_at = now + RETRY_SECONDS
+            self._put_off(self._streams[stream], now + RETRY_SECONDS)
         return steps
 
     def pushed(self, event: Notification, now: float) -> list[Step]:
@@ -1094,7 +1114,7 @@ class Connection:
     def _advance(self, steps: list[Step], now: float) -> None:
         """Ask the log for what is missing, as far as the window has room."""
         for stream in self._streams.values():
-            if stream.loading or stream.shut or not self._deliverable or now < self._retry_at < inf:
+            if stream.loading or stream.shut or not self._deliverable or now < stream.not_before:
                 continue
             self._catch_up(steps, stream)
             if not stream.behind:
@@ -1104,10 +1124,18 @@ class Connection:
                 stream.loading = True
                 steps.append(Load(stream.name, stream.cursor, min(room, self.limits.replay_page)))
             elif stream.paced:
-                self._retry_at = now + PACE_SECONDS
+                self._put_off(stream, now + PACE_SECONDS)
             elif self._stalled_since == inf:
                 self._stalled_since = now
                 figures.WINDOW_STALLS.add()
+
+    def _put_off(self, stream: _Stream, at: float) -> None:
+        """Leave the stream alone until then; the others go on."""
+        stream.not_before = at
+        self._retry_by(at)
+
+    def _retry_by(self, at: float) -> None:
+        self._retry_at = min(self._retry_at, at)
 
     def _say_page(self, steps: list[Step], stream: _Stream, page: Page, now: float) -> None:
         position = page.position
@@ -1120,6 +1148,7 @@ class Connection:
             stream.replay_to = None
             self._unacked -= len(stream.unacked)
             stream.unacked.clear()
+            stream.acked = 0
             return
         stream.head = max(stream.head, position.head)
         for event in page.events:
@@ -1194,7 +1223,7 @@ class Connection:
         """Nobody can tell now: what is held back stays so, and it is asked again."""
         steps = self._due(now)
         self._check_failed = True
-        self._retry_at = now + RETRY_SECONDS
+        self._retry_by(now + RETRY_SECONDS)
         return steps
 
     def fenced(self, fence: int, now: float) -> list[Step]:
@@ -1367,8 +1396,11 @@ class Connection:
             self._check_failed = False
             steps.append(Check(self.grant.session_id))
         for stream in self._streams.values():
-            if stream.ask_failed and stream.topic is not None:
+            if now < stream.not_before:
+                self._retry_by(stream.not_before)
+            elif stream.ask_failed and stream.topic is not None:
                 self._put(steps, stream, stream.topic)
+        self._count_late_acks(now)
         self._advance(steps, now)
 
     # --- The end ---

@@ -305,6 +305,38 @@ def test_the_window_is_one_for_all_streams():
     assert town.numbers("a") == [1, 2, 3]
 
 
+def test_every_ack_counts_however_many_streams_there_are():
+    topics = [f"n{nth}" for nth in range(45)]
+    town = Town()
+    town.connect()
+    town.lets_in |= set(topics)
+    for topic in topics:
+        subscribed(town.after(0.2), topic)
+    for _ in range(4):
+        for topic in topics:
+            town.speak(topic)
+        for topic in topics:
+            town.says(Ack(stream=f"t.{topic}", seq=town.heads[topic]))
+        town.settle().after(5)
+    assert town.after(31).settle().phase is Phase.OPEN
+    assert {topic: town.numbers(topic) for topic in topics} == {topic: [1, 2, 3, 4] for topic in topics}
+
+
+def test_a_topic_that_cannot_be_read_now_holds_up_no_other_stream(town):
+    subscribed(town)
+    town.speak("a", heard=False).look("a")
+    (load,) = town.asked
+    town.asked.clear()
+    town.do(town.connection.load_failed(load.stream, town.now))
+    town.publish(300, heard=False).sync()
+    for nth in range(1, 11):
+        town.answer().ack(30 * nth)
+    assert town.numbers("a") == []
+    assert len(town.all(Notification)) == 300
+    town.after(1.1).settle()
+    assert town.numbers("a") == [4]
+
+
 def test_who_leaves_a_topic_gives_its_part_of_the_window_back():
     town = Town(limits=Limits(window=2))
     town.connect()
