@@ -357,7 +357,8 @@ def number_late_topics(*, written_before: datetime) -> None:
     """Number and announce what was said on topics by somebody who died between the commit and the number."""
     if names := topic_store.late(written_before=written_before):
         logger.info("Numbering what was said on %d topics by a publisher that died.", len(names))
-        _tell_topics(topic_store.sequence(names))
+        for name in names:  # each by itself: `fanout` tells hubs of people, where many are told the same words
+            _tell_topics(topic_store.sequence([name]))
 
 
 def _tell_topics(announcements: list[Announcement]) -> None:

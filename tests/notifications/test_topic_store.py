@@ -199,6 +199,14 @@ def test_what_a_dead_publisher_left_is_numbered(told):
     assert said() == [(1, "left")] and len(told) == 1
 
 
+def test_what_was_left_on_two_topics_in_the_same_words_is_told_on_each(told):
+    left = {"title": "left", "created_at": timezone.now()}
+    for topic in ("orders.7", "orders.8"):
+        TopicNotification.objects.create(topic=topic, **left)
+    api.number_late_topics(written_before=left["created_at"] + timedelta(seconds=1))
+    assert [[item.stream for item in message.items] for message in told] == [["t.orders.7"], ["t.orders.8"]]
+
+
 def test_void_numbers():
     notify_topic("orders.7", title="x")
     before = topic_store.position("orders.7").epoch
