@@ -695,7 +695,7 @@ class Connection:
         stream.shut = False
         self._pace(stream, command.paced, now)
         if since is None:
-            stream.cursor = stream.head
+            stream.cursor, stream.replay_to = stream.head, None
         else:  # the log will tell whether that can be resumed
             stream.epoch, stream.cursor, stream.doubted = since.epoch, since.seq, True
             stream.replay_to = stream.head
@@ -1313,7 +1313,7 @@ class Connection:
         held = 0
         for stream in self._streams.values():
             if stream.head > stream.cursor:
-                held += stream.head - stream.cursor if stream.topic is None else 0
+                held += stream.head - stream.cursor if stream.topic is None and not stream.shut else 0
                 stream.replay_to = stream.head
         self._send(
             steps,

@@ -19,6 +19,7 @@ from notifications.wire.vocabulary import (
     Error,
     Follow,
     Notification,
+    Reauthenticated,
     Reset,
     Subscribe,
     Subscribed,
@@ -566,6 +567,13 @@ def test_it_ends_when_that_is_asked_for_and_begins_again(follower):
     assert own(follower) == [4]
     follower.says(Follow(since="e1:4")).settle()
     assert own(follower) == [4, 5]
+
+
+def test_what_was_said_while_it_was_not_asked_for_was_not_held(follower):
+    follower.after(901).publish().reauth().settle()
+    assert follower.last(Reauthenticated).held == 0
+    follower.says(Follow()).publish().settle()
+    assert own(follower) == [5] and follower.all(CaughtUp) == []
 
 
 def test_who_does_not_ack_is_told_no_faster_than_they_can_read(follower):
