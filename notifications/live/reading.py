@@ -52,12 +52,16 @@ class _Asking:
     def __init__(self, rule: topics.Rule) -> None:
         self.turns = asyncio.Semaphore(ASYNC_AT_ONCE if rule.is_async else 1)
         self.is_async = rule.is_async
-        self.on_threads = 0
+        self.job: asyncio.Task[Any] | None = None  # of a sync rule: what has its thread
+        self.until = 0.0  # by the loop's clock: from when on it is said to hang
 
-    @property
-    def hangs(self) -> bool:
-        """Seen by whoever has the next turn."""
-        return self.on_threads > 0 and not self.is_async
+    async def answers(self) -> bool:
+        """Whether whoever has the turn may ask. Who asked before may have gone away, and left the rule at work."""
+        if self.job is None:
+            return True
+        patience = self.until - asyncio.get_running_loop().time()
+        await asyncio.wait([self.job], timeout=max(0.0, patience))
+        return self.job.done()
 
 
 class Reading:
@@ -105,23 +109,25 @@ class Reading:
             asking = self._asking[found[0]] = _Asking(found[0])
         try:
             async with asking.turns, asyncio.timeout(DATABASE_SECONDS):
-                return None if asking.hangs else await topics.decide(user_id, topic, partial(self._on_thread, asking))
+                if not await asking.answers():
+                    return None
+                return await topics.decide(user_id, topic, partial(self._on_thread, asking))
         except (DatabaseError, TimeoutError):
             return None
 
     async def _on_thread(self, asking: _Asking, fn: Callable[..., T], *args: Any) -> T:
         """The thread counts as taken until the rule ends, whoever has given up waiting for it."""
         await self._rule_threads.acquire()
-        asking.on_threads += 1
 
         def ended(job: asyncio.Task[T]) -> None:
-            asking.on_threads -= 1
             self._rule_threads.release()
             if not job.cancelled():
                 job.exception()  # heard below, or by nobody any more
 
         job = asyncio.create_task(in_thread(fn, *args))
         job.add_done_callback(ended)
+        if not asking.is_async:
+            asking.job, asking.until = job, asyncio.get_running_loop().time() + DATABASE_SECONDS
         return await asyncio.shield(job)
 
 

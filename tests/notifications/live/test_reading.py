@@ -152,3 +152,13 @@ async def test_rules_that_are_slow_hold_up_nobodys_pages_and_no_other_rule(ann, 
         assert (await reading.decide(ann.pk, "answers")).allowed
     for task in slow:
         task.cancel()
+
+
+async def test_who_goes_away_while_a_rule_is_asked_spoils_nobody_elses_answer(ann, reading, rules):
+    gone, next_one = (asyncio.create_task(reading.decide(ann.pk, "hangs")) for _ in range(2))
+    await rules.entered(1)
+    gone.cancel()
+    await asyncio.sleep(0.02)
+    assert not next_one.done()
+    rules.open.set()
+    assert (await next_one).allowed
