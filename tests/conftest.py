@@ -37,7 +37,7 @@ EACH_KIND_ONCE = pytest.mark.parametrize(
 )
 
 # Where tests wait for real servers. They begin first, so that what only computes fills the gaps and the end.
-_WAITING = ("guarantees", "faults", "journeys", "browser", "js")
+_WAITING = ("guarantees", "faults", "journeys", "browser", "js", "clients")
 
 _numbers = itertools.count(1)
 _log_sizes = pytest.StashKey[dict[Server, int]]()
