@@ -34,7 +34,7 @@ def numbers(client):
 
 
 @EACH_KIND_ONCE
-async def test_stompjs_through_expiries_and_the_death_of_its_server(make_site, remote, packages):
+async def test_stompjs_through_expiries_and_the_death_of_its_server(make_site, remote):
     site = make_site(TICKETS_GRANT_SECONDS="3")
     async with listen(remote, site) as client:
         await client.expect("connected")
@@ -59,7 +59,7 @@ async def test_stompjs_through_expiries_and_the_death_of_its_server(make_site, r
 
 
 @EACH_KIND_ONCE
-async def test_stompjs_stays_away_when_staff_disconnects_it(make_site, remote, packages):
+async def test_stompjs_stays_away_when_staff_disconnects_it(make_site, remote):
     site = make_site(NOTIFICATIONS_SWEEP_SECONDS="1")
     mine = ("connections", "--user", "demo")
     async with listen(remote, site) as client:
@@ -74,7 +74,7 @@ async def test_stompjs_stays_away_when_staff_disconnects_it(make_site, remote, p
 
 @pytest.mark.parametrize("stack_kind", ["embedded"], indirect=True)
 @pytest.mark.parametrize("server_kind", ["daphne"], indirect=True)
-async def test_what_is_held_arrives_in_order_and_a_missed_deadline_is_told(make_site, remote, packages):
+async def test_what_is_held_arrives_in_order_and_a_missed_deadline_is_told(make_site, remote):
     """Without the snippet, which would re-authenticate at once."""
     site = make_site(TICKETS_GRANT_SECONDS="2", NOTIFICATIONS_GRACE_SECONDS="4")
     demo = site.person("demo")
