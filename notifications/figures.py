@@ -16,7 +16,10 @@ from .wire.vocabulary import (
     Welcome,
 )
 
-PROTOCOLS: Final = ("usher.v1", "actioncable-v1-ext-json", "actioncable-v1-json")
+PROTOCOLS: Final = (
+    *("usher.v1", "v12.stomp", "v11.stomp", "v10.stomp"),
+    *("actioncable-v1-ext-json", "actioncable-v1-json"),
+)
 
 _WORDS: Final[dict[type, str]] = {
     kind: str(kind.__struct_config__.tag) for kind in (*Event.__subclasses__(), *AnyCommand.__args__)

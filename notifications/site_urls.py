@@ -17,5 +17,7 @@ urlpatterns = [
     path("api/", include("notifications.rest.urls")),
     re_path("^api/", NowhereView.as_view()),
     path("ws/", views.no_socket, name="socket"),
+    path("stomp", views.no_socket, name="stomp"),
+    path("cable", views.no_socket, name="cable"),
     path("", include("notifications.rest.probe_urls")),
 ]

@@ -1,5 +1,6 @@
 """The door of a socket: Origin, credential and caller of a handshake, by this site's settings."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,9 @@ LONGEST_DEVICE = 200
 
 SCOPE_KEY = "usher.admission"
 """Where `Door` leaves the `Admission` in the scope."""
+
+PLACES = ("socket", "stomp", "cable")
+"""The names of URLs where the socket is: it is one, and by where they come to clients tell what they speak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +151,34 @@ def socket_url(request: HttpRequest) -> str:
 @once("TICKETS", "ROOT_URLCONF")
 def socket_path() -> str:
     """The path of the socket on this site. Raises `NoReverseMatch` where neither a setting nor a URL says it."""
-    return conf.SOCKET_PATH or "/" + reverse("usher:socket").removeprefix(get_script_prefix())
+    return conf.SOCKET_PATH or _path_at(PLACES[0])
 
 
 def is_socket(scope: Scope) -> bool:
     """Whether this handshake is for the socket; others are for others."""
+    return socket_place(scope) is not None
+
+
+def socket_place(scope: Scope) -> str | None:
+    """Which of `PLACES` this handshake came to; None if it is for others."""
     try:
-        return path_of(scope) == socket_path()
+        return _places().get(path_of(scope))
     except NoReverseMatch:
-        return False
+        return None
+
+
+@once("TICKETS", "ROOT_URLCONF")
+def _places() -> dict[str, str]:
+    """By their paths. Raises `NoReverseMatch` as `socket_path` does; the others may be nowhere."""
+    places = {}
+    for name in PLACES[1:]:
+        with contextlib.suppress(NoReverseMatch):
+            places[_path_at(name)] = name
+    return {**places, socket_path(): PLACES[0]}
+
+
+def _path_at(name: str) -> str:
+    return "/" + reverse(f"usher:{name}").removeprefix(get_script_prefix())
 
 
 def path_of(scope: Scope) -> str:

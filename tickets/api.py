@@ -25,6 +25,7 @@ from tickets.admission import (
     is_socket,
     kept_network,
     path_of,
+    socket_place,
     socket_url,
     spoken,
 )
@@ -129,6 +130,7 @@ __all__ = [
     "session_sql",
     "session_state",
     "settle_sessions",
+    "socket_place",
     "socket_url",
     "spoken",
     "tracing",

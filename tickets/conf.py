@@ -178,8 +178,10 @@ class Conf:
 
     @property
     def PROTOCOLS(self) -> list[str]:
-        """Subprotocols a ticket may be offered beside, the one to be told to clients first."""
-        return self._get("PROTOCOLS", ["usher.v1", "actioncable-v1-json", "actioncable-v1-ext-json"])
+        """Subprotocols that are spoken, and beside which a ticket may be offered; the one to be told to clients first.
+        Each one is another way in: a site may name only those that its clients speak."""
+        stomp, cable = ["v12.stomp", "v11.stomp", "v10.stomp"], ["actioncable-v1-ext-json", "actioncable-v1-json"]
+        return self._get("PROTOCOLS", ["usher.v1", *stomp, *cable])
 
 
 conf = Conf()

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 from channels.consumer import AsyncConsumer
 
-from tickets.api import ORIGIN_REFUSED, SCOPE_KEY, Admission, audit, spoken, tracing
+from tickets.api import ORIGIN_REFUSED, SCOPE_KEY, Admission, audit, socket_place, spoken, tracing
 
 from .. import figures
 from ..conf import conf
@@ -69,9 +69,10 @@ class NotificationConsumer(AsyncConsumer):
             figures.HANDSHAKES_REFUSED.add(why)
             await self.base_send({"type": "websocket.close"})  # before accept: a bare 403
             return
-        chosen = protocols.choose(admission.subprotocols, spoken=spoken())
+        place = socket_place(self.scope) or ""
+        chosen = protocols.choose(admission.subprotocols, spoken=spoken(), place=place)
         # Who offers nothing that is spoken here is told so in the first of what is.
-        answered, codec = chosen or (None, protocols.first(spoken()))
+        answered, codec = chosen or (None, protocols.first(spoken(), place=place))
         codec.carried(admission.carrier)
         # Before anything is awaited: it takes its place among the sockets that were just counted.
         self.socket = Socket(

@@ -17,6 +17,7 @@ from .. import fanout
 from ..conf import conf
 from ..live import drain
 from ..live.hub import Hub
+from ..wire import protocols
 from ..wire.native import FRAME_BYTES
 
 ANSWER_SECONDS = 2.0
@@ -89,7 +90,7 @@ def well_known(request: HttpRequest) -> JsonResponse:
     answer = {
         "tickets": request.build_absolute_uri(reverse("usher:tickets")),
         "socket": socket_url(request),
-        "protocols": spoken(),
+        "protocols": [name for name in protocols.NAMES if name in spoken()],
         "limits": limits,
     }
     return JsonResponse(answer)

@@ -13,6 +13,7 @@ from tickets.admission import (
     is_socket,
     kept_network,
     signed_in_from,
+    socket_place,
     socket_url,
 )
 from tickets.grants import SignedInFrom
@@ -357,6 +358,17 @@ def test_the_socket_is_beside_the_pages_unless_a_setting_says_where(changes, pat
         assert socket_url(AsyncRequestFactory().get("/")) == f"ws://testserver{path}"
         assert is_socket({"path": path})
         assert not is_socket({"path": f"{path}x"})
+
+
+@pytest.mark.parametrize("prefix", ["", "/under/any/prefix"])
+def test_beside_it_are_the_places_that_tell_what_is_spoken(prefix):
+    with override_settings(ROOT_URLCONF="tests.notifications.prefixed_urls" if prefix else "project.urls"):
+        places = {path: socket_place({"path": prefix + path}) for path in ("/ws/", "/stomp", "/cable", "/stomp/", "/")}
+    assert places == {"/ws/": "socket", "/stomp": "stomp", "/cable": "cable", "/stomp/": None, "/": None}
+    with override_settings(ROOT_URLCONF="tickets.urls"):
+        assert socket_place({"path": "/stomp"}) is None
+        with override_settings(TICKETS={"SOCKET_PATH": "/live"}):
+            assert [socket_place({"path": path}) for path in ("/live", "/stomp")] == ["socket", None]
 
 
 @pytest.mark.parametrize(

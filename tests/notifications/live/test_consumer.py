@@ -69,7 +69,7 @@ async def test_accepted_without_a_protocol_if_none_was_offered(peer):
 
 
 async def test_who_offers_only_other_protocols_is_told(peer):
-    socket = await peer((b"sec-websocket-protocol", b"mqtt, v12.stomp"))
+    socket = await peer((b"sec-websocket-protocol", b"mqtt, v13.stomp"))
     assert await socket.receive_output() == {"type": "websocket.accept", "subprotocol": None}
     assert '"code":4505' in (await socket.receive_output())["text"]
     assert await socket.receive_output() == {"type": "websocket.close", "code": 4505, "reason": "protocol_error"}

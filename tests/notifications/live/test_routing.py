@@ -54,6 +54,8 @@ async def test_a_site_has_sockets_of_its_own_and_they_keep_their_credentials():
         ("/ws/", {"root_path": "/mounted"}, {}),  # a proxy has taken it away
         ("/forced/ws/", {}, {"FORCE_SCRIPT_NAME": "/forced"}),
         ("/live", {}, {"TICKETS": {"SOCKET_PATH": "/live"}}),
+        ("/stomp", {}, {"TICKETS": {"SOCKET_PATH": "/live"}}),
+        ("/mounted/cable", {"root_path": "/mounted"}, {}),
         ("/under/any/prefix/ws/", {}, {"ROOT_URLCONF": "tests.notifications.prefixed_urls"}),
     ],
 )

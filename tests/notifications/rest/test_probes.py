@@ -131,7 +131,9 @@ def test_where_things_are(client):
     assert answer["tickets"] == "http://testserver/api/tickets/"
     assert resolve("/api/tickets/").url_name == "tickets"
     assert answer["socket"] == "ws://testserver/ws/"
-    assert answer["protocols"] == ["usher.v1", "actioncable-v1-json", "actioncable-v1-ext-json"]
+    assert answer["protocols"][:2] == ["usher.v1", "v12.stomp"]
+    with override_settings(TICKETS={"PROTOCOLS": ["v11.stomp", "unheard.of"]}):
+        assert client.get("/.well-known/usher").json()["protocols"] == ["v11.stomp"]
 
 
 def test_limits_are_those_in_force(client):

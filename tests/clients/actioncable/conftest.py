@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from tests.clients.programs import Program
+from tests.clients.actioncable.programs import Program
 from tests.js.conftest import node as node
 from tests.support.processes import ROOT
 
 KEY = "shared with the other application " * 2
-CABLE = "tests/clients/cable.js"
+CABLE = "tests/clients/actioncable/cable.js"
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from tests.clients.conftest import KEY
+from tests.clients.actioncable.conftest import KEY
 from tests.conftest import EACH_KIND_ONCE
 from tests.support.processes import wait_until
 

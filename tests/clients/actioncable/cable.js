@@ -3,7 +3,7 @@
  * array a line, and does what it is told on its standard input in the same way: `["subscribe", {"channel": …}]`,
  * `["perform", ["reauth", {…}]]` on what was subscribed first, `["unsubscribe"]` likewise, `["close"]`.
  *
- *     node tests/clients/cable.js '{"client": "rails", "site": "http://127.0.0.1:8000", "username": "demo", …}'
+ *     node tests/clients/actioncable/cable.js '{"client": "rails", "site": "http://127.0.0.1:8000", "username": "demo", …}'
  *
  * `client`: `rails`, or the protocol of AnyCable's. `way`: `ticket`, or how AnyCable's is to carry a JWT, which is made
  * here as another application would make it: `param`, `header`, `sub-protocol`.
@@ -17,7 +17,7 @@ import ActionCable from "@rails/actioncable";
 import { WebSocket } from "ws";
 
 const { client, way = "ticket", site, username, password, key, seconds = 3600 } = JSON.parse(process.argv[2]);
-const url = `${site.replace("http", "ws")}/ws/`;
+const url = `${site.replace("http", "ws")}/cable`;
 const say = (...words) => process.stdout.write(`${JSON.stringify(words)}\n`);
 let access = null;
 
