@@ -44,7 +44,7 @@ async def test_both_examples_show_what_arrives_and_what_was_missed(make_site, pr
     assert set(MODULES) == {"tickets.js", "rails.js", "anycable.js"}
     site = make_site()
     async with profile(site.server.http) as person:
-        person.expected += ["WebSocket connection to", "net::ERR_CONNECTION_REFUSED"]  # the server is away for a while
+        person.expected += ["WebSocket connection to", "net::ERR_CONNECTION"]  # the server is away for a while
         pages = {}
         first = await person.sign_in("demo")
         await expect(first.get_by_role("heading", name="Inbox")).to_be_visible()
