@@ -138,7 +138,7 @@ def test_having_them_re_authenticate_asks_marks_tells_and_is_audited(admin_clien
     ann, ben, _cleo = people
     connect(ann, "a1"), connect(ben, "b1"), connect(ben, "stays")
     page, form = asked(admin_client, "a1", "b1", action="ask")
-    assert "Have re-authenticate 2 connections?" in page.content.decode() and told == []
+    assert "Re-authenticate 2 connections?" in page.content.decode() and told == []
     answer = admin_client.post(CONNECTIONS, form | {"why": "a stolen\nlaptop"}, follow=True)
     assert "Connections asked to re-authenticate: 2." in answer.content.decode()
     assert {(item.stream, *item.names) for item in told if isinstance(item, Asked)} == {
@@ -169,6 +169,18 @@ def test_their_people_are_told_once_each(admin_client, admin_user, people, caplo
     assert {(line["user"], line["by"], line["why"]) for line in lines} == {
         (person.pk, admin_user.pk, "planned") for person in (ann, ben)
     }
+
+
+def test_what_is_sent_twice_is_told_once(admin_client, people, caplog):
+    caplog.set_level("INFO", logger="tickets.audit")
+    for person in people[:2]:
+        connect(person, person.username)
+    _page, form = asked(admin_client, "ann", "ben", action="tell")
+    form |= {"title": "x", "level": "info"}
+    for said, count in ((form, 2), (form, 0), (form | {"title": "y"}, 2)):
+        assert f"People told: {count}." in admin_client.post(CONNECTIONS, said, follow=True).content.decode()
+    assert sorted(Notification.objects.values_list("title", flat=True)) == ["x", "x", "y", "y"]
+    assert len([line for line in caplog.messages if "told_by_staff" in line]) == 4
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,9 @@ def test_connections_are_for_staff_to_see_and_disconnect_and_for_nobody_to_write
     from django.contrib.auth.models import Permission
 
     granted = Permission.objects.filter(content_type__app_label="notifications", content_type__model="connection")
-    assert set(granted.values_list("codename", flat=True)) == {"view_connection", "disconnect_connection"}
+    assert set(granted.values_list("codename", flat=True)) == {
+        *("view_connection", "disconnect_connection", "ask_connection"),
+    }
 
 
 @pytest.mark.parametrize(
