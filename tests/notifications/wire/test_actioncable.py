@@ -300,6 +300,18 @@ def test_what_was_missed_comes_between_the_confirmations(cable):
     assert cable.told() == ["mine 7"]
 
 
+def test_a_long_replay_is_no_faster_than_it_can_be_read_and_needs_no_ack(cable):
+    cable.head = 500
+    cable.sync().resume(epoch="e1", offset=0).answer()
+    told = cable.told()
+    assert len(told) == 1 + cable.limits.window
+    for _ in range(50):
+        cable.after(0.2).answer()
+        told += cable.told()
+    assert told[1:-2] == [f"mine {number}*" for number in range(1, 501)]
+    assert told[-2:] == ["confirm_history mine", "bare caught_up"]
+
+
 def test_a_transient_notification_waits_for_the_end_of_the_replay(cable):
     cable.resume(epoch="e1", offset=4)
     cable.do(cable.connection.pushed(note(None), cable.now))
