@@ -153,15 +153,15 @@ class StompCodec:
         "_tail",
         "_waiting",
         "_welcome",
-        "agreed",
         "beat_seconds",
         "outbox",
         "over",
+        "subprotocol",
     )
 
     def __init__(self, agreed: str, *, tail: Callable[[Event], str]) -> None:
         """`agreed`: the subprotocol that the handshake was answered with, or would have been."""
-        self.agreed = agreed
+        self.subprotocol = agreed
         self.outbox: list[str] = []
         self.over: CloseCode | None = None
         self.beat_seconds = inf
@@ -177,10 +177,6 @@ class StompCodec:
         self._waiting: dict[str, _Asked] = {}
         self._refs = 0
         self._extra = 0  # messages that have no number
-
-    @property
-    def subprotocol(self) -> str:
-        return self.agreed
 
     def carried(self, carrier: str) -> None:
         self._carried = bool(carrier)
@@ -227,11 +223,11 @@ class StompCodec:
     def _read_connect(self, frame: Frame) -> list[AnyCommand]:
         if self._connecting:
             raise _bad(frame, "invalid", "The connection is connected.")
-        version = _version(self.agreed, frame.headers.get("accept-version"))
+        version = _version(self.subprotocol, frame.headers.get("accept-version"))
         if version is None:
             return self._fail(_asked(frame), "unsupported_version", "None of the versions is spoken here.")
         self._connecting, self._parser.version = True, version
-        self.agreed = next(name for name, spoken in VERSIONS.items() if spoken == version)
+        self.subprotocol = next(name for name, spoken in VERSIONS.items() if spoken == version)
         if version != "1.0":
             self._beat_seconds = _beat_seconds(frame)
         credentials = _credentials(frame)
