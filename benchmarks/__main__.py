@@ -15,7 +15,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks import fanout, handshake, latency, memory, notify, rabbitmq, report, storm
+from benchmarks import fanout, handshake, latency, lists, memory, notify, rabbitmq, report, storm
 from benchmarks.arena import Arena
 from benchmarks.fanout import Fanout
 from benchmarks.measuring import Side, number, table
@@ -125,6 +125,17 @@ class Run:
             name = f"notify() in a synchronous process: {unit}"
             self.results.append(Result(name, "µs", usher, plain, promises=[at_least(3)]))
 
+    async def lists(self) -> None:
+        found = await lists.compare(self.arena, repetitions=5 if self.quick else 30)
+        print(table(lists.HEAD, lists.rows(found)), flush=True)
+        for of, many in lists.MANY.items():
+            name = f"a page of {many:,} {of} in the admin"
+            usher, plain = (found[of, "first", side, many] for side in lists.SIDES)
+            few = found[of, "first", "usher", lists.FEW[of]]
+            self.results.append(Result(f"{name}: CPU", "ms", usher["cpu"], plain["cpu"]))
+            promises = [at_most(few["queries"])]  # as many as with a hundred rows
+            self.results.append(Result(f"{name}: queries", "", usher["queries"], plain["queries"], promises=promises))
+
     async def latency(self) -> None:
         rows = []
         for rate in (200, 500):
@@ -178,6 +189,7 @@ PARTS: dict[str, Callable[[Run], Awaitable[None]]] = {
     "handshake": Run.handshake,
     "memory": Run.memory,
     "notify": Run.notify,
+    "lists": Run.lists,
     "latency": Run.latency,
     "storm": Run.storm,
 }

@@ -17,7 +17,7 @@ from django.db import connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 from rest_framework_simplejwt.tokens import AccessToken  # noqa: E402
 
-from benchmarks import publishing  # noqa: E402
+from benchmarks import looking, publishing  # noqa: E402
 from tickets import minting  # noqa: E402
 from tickets.admission import kept_network  # noqa: E402
 from tickets.models import LoginSession, Ticket  # noqa: E402
@@ -99,6 +99,8 @@ CALLS: dict[str, Callable[..., Any]] = {
     "settle": settle,
     "publish": publishing.publish,
     "steadily": publishing.steadily,
+    "fill": looking.fill,
+    "look": looking.look,
 }
 
 

@@ -20,6 +20,8 @@ from . import admin_dashboard, api  # noqa: F401  (importing the first registers
 from .compose import compose
 from .forms import MessageForm, content_of
 from .live import kicking
+from .live.positions import with_position
+from .live.presence import lease_seconds
 from .models import Acked, Connection, Notification, Stream
 
 DISCONNECTED = AuditAct("connection_disconnected", "authz_admin", about=("by", "connection"))
@@ -87,42 +89,46 @@ class NotificationAdmin(StaffAdmin):
 @admin.register(Connection)
 class ConnectionAdmin(StaffAdmin):
     fields = (
-        *("name", "user", "session", "network", "protocol", "server", "opened_at", "leased_until"),
+        *("name", "user", "session", "network", "protocol", "server", "opened_at", "last_seen"),
         *("cursor", "behind", "unacked", "asked_at", "kicked_at", "kicked_code"),
     )
     list_display = (
         *("name", "user", "state", "opened_at", "cursor", "behind", "unacked"),
-        *("network", "protocol", "server", "session"),
+        *("network", "protocol", "server", "last_seen", "session"),
     )
     list_filter = ("server", "protocol")
     ordering = ("-opened_at",)
     since = "opened_at"
     ids = ("pk", "session_id")
     networks = ("network",)
+    search_help_text = "A username, a complete id, or an address."
     actions = ("disconnect", "ask", "tell")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:
         """Only what is believed to be live."""
-        head = Stream.objects.filter(user=OuterRef("user_id")).values("head")
-        live = super().get_queryset(request).filter(leased_until__gt=timezone.now())
-        return live.annotate(head=Subquery(head))
+        return with_position(super().get_queryset(request).filter(leased_until__gt=timezone.now()))
 
     @admin.display(description="behind by")
     def behind(self, connection: Any) -> int | None:
         """Numbers that it was not told yet, some seconds ago."""
-        return None if connection.cursor is None else max(0, (connection.head or 0) - connection.cursor)
+        behind: int | None = connection.behind
+        return behind
 
     @admin.display(description="not acked")
-    def unacked(self, connection: Connection) -> int | None:
-        if connection.cursor is None or connection.acked is None:
-            return None
-        return connection.cursor - connection.acked
+    def unacked(self, connection: Any) -> int | None:
+        unacked: int | None = connection.unacked
+        return unacked
 
     @admin.display
     def state(self, connection: Connection) -> str:
         if connection.kicked_at is None:
             return "live" if connection.asked_at is None else "live; was asked to re-authenticate"
         return f"being disconnected ({connection.get_kicked_code_display() or 'by staff'})"
+
+    @admin.display(description="last seen", ordering="leased_until")
+    def last_seen(self, connection: Connection) -> datetime:
+        """By its process, which says so every `PRESENCE_SECONDS` of all that it has."""
+        return connection.leased_until - lease_seconds()
 
     @admin.display(description="login session", ordering="session_id")
     def session(self, connection: Connection) -> str:
@@ -161,7 +167,7 @@ class ConnectionAdmin(StaffAdmin):
             queryset.filter(kicked_at=None),
             act,
             action="ask",
-            verb="Have re-authenticate",
+            verb="Re-authenticate",
             done="Connections asked to re-authenticate",
             warning="Nothing private reaches them until their clients have shown a new ticket, which clients of people "
             "who are still signed in do by themselves; then all they missed follows.",
@@ -174,10 +180,13 @@ class ConnectionAdmin(StaffAdmin):
         def act(names: list[str], now: datetime, said: Said) -> int:
             people = set(Connection.objects.filter(pk__in=names).values_list("user_id", flat=True)) - told
             told.update(people)
-            published = api.publish_many(people, content_of(said), now=now)
+            what, caller = content_of(said), f"admin:{request.user.pk}"
+            key = f"{said['asked'].isoformat()} {what.fingerprint()}"
+            published = api.publish_many(people, what, idempotency_key=key, caller=caller, now=now)
+            new = [each for each in published if not each.again]
             by = {"by": request.user.pk, "why": said["why"] or None}
-            audit_many(TOLD, [{"user": each.user_id, "notification": each.id, **by} for each in published])
-            return len(published)
+            audit_many(TOLD, [{"user": each.user_id, "notification": each.id, **by} for each in new])
+            return len(new)
 
         return self.act_on(
             request,

@@ -113,6 +113,8 @@ class Published:
     id: UUID
     user_id: Any
     seq: int | None = None
+    again: bool = False
+    """Told before, by a call with the same key."""
 
 
 def publish_many(
@@ -134,7 +136,7 @@ def publish_many(
         return []
     written, taken = _insert(row, copies, now)
     new = [Published(id=copy.id, user_id=copy.user_id) for copy in copies if copy.id in written]
-    again = [Published(id=old.id, user_id=old.user_id, seq=old.seq) for old in taken]
+    again = [Published(id=old.id, user_id=old.user_id, seq=old.seq, again=True) for old in taken]
     if waiting := [each for each in (*new, *again) if each.seq is None]:
         _after_commit(_number, waiting, row, written)
     return new + again

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
 from django.core.exceptions import ValidationError
 
 from tickets.staff import Said, Why
@@ -16,14 +17,21 @@ SAID = ("title", "body", "kind", "level", "url")
 class MessageForm(Why):
     """A notification, by the rules of `notify()`."""
 
-    title = forms.CharField(max_length=TITLE_LENGTH)
-    body = forms.CharField(max_length=BODY_LENGTH, required=False, widget=forms.Textarea(attrs={"rows": 4}))
+    title = forms.CharField(max_length=TITLE_LENGTH, widget=AdminTextInputWidget)
+    body = forms.CharField(max_length=BODY_LENGTH, required=False, widget=AdminTextareaWidget(attrs={"rows": 4}))
     level = forms.ChoiceField(choices=[(level.value, level.value.title()) for level in Level])
     url = forms.CharField(
-        max_length=URL_LENGTH, required=False, label="Link", help_text="https://… or a path on this site."
+        label="Link",
+        max_length=URL_LENGTH,
+        required=False,
+        widget=AdminTextInputWidget,
+        help_text="https://… or a path on this site.",
     )
     kind = forms.CharField(
-        max_length=KIND_LENGTH, required=False, help_text="Such as site.maintenance: people can mute it."
+        max_length=KIND_LENGTH,
+        required=False,
+        widget=AdminTextInputWidget,
+        help_text="Such as site.maintenance: people can mute it.",
     )
 
     field_order: Sequence[str] = (*SAID, "why")

@@ -46,7 +46,11 @@ class Acked(models.Model):
     Not a column of the stream, whose row every publisher queues for. See `notifications.live.acked`.
     """
 
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+")
+    # Without a constraint: a process of the release before this one knows nothing of this table, and is to be able to
+    # delete people all the same. A row that is left behind then is nobody's, and harms nobody.
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+", db_constraint=False
+    )
     through = models.BigIntegerField()
     at = models.DateTimeField()
 

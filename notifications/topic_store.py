@@ -12,7 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Min, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import BigIntegerField, F, Min, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from . import figures
@@ -23,6 +23,8 @@ from .wire.doorbell import stream_of_topic
 from .wire.streams import Announcement, Page, Position
 
 LATE_AT_ONCE = 100
+
+_NUMBER = BigIntegerField()
 
 
 def ensure(name: str) -> Topic:
@@ -130,6 +132,18 @@ def page(name: str, *, after: int, limit: int, now: datetime) -> Page:
     return Page(position, events, through=through or position.head, after=after)
 
 
+def listed(
+    topic: Topic, *, now: datetime, before: int | None = None, after: int | None = None
+) -> QuerySet[TopicNotification]:
+    """What a list shows, up to the head that `topic` was read with: newest first; with `after`, oldest first."""
+    rows = current(topic.name, now=now).filter(seq__lte=topic.head)
+    if before is not None:
+        rows = rows.filter(seq__lt=before)
+    if after is not None:
+        return rows.filter(seq__gt=after).order_by("seq")
+    return rows.order_by("-seq")
+
+
 def current(name: str, *, now: datetime) -> QuerySet[TopicNotification]:
     """The topic's numbered notifications that have not expired."""
     return TopicNotification.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), topic=name, seq__isnull=False)
@@ -156,8 +170,9 @@ def prune(*, older_than: datetime, keep: int, now: datetime, batch: int = 1_000)
     """As `store.prune`: only ever from the front, and `floor` remembers how far."""
     removed = 0
     rows = TopicNotification.objects.filter(topic=OuterRef("name"), seq__isnull=False).order_by()
-    kept = rows.filter(created_at__gte=older_than).values("topic").annotate(before=Min("seq") - Value(1))
-    wanted = Greatest(Coalesce(Subquery(kept.values("before")), F("head")), F("head") - Value(keep))
+    kept = rows.filter(created_at__gte=older_than).values("topic").annotate(before=Min("seq") - Value(1, _NUMBER))
+    by_age = Coalesce(Subquery(kept.values("before"), output_field=_NUMBER), F("head"))
+    wanted = Greatest(by_age, F("head") - Value(keep, _NUMBER))
     overfull = Topic.objects.annotate(wanted=wanted).filter(wanted__gt=F("floor")).values_list("name", "wanted")
     for name, floor in overfull.iterator():
         Topic.objects.filter(name=name, floor__lt=floor).update(floor=floor)

@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "tickets",
     "notifications",
+    "project",  # has rules for topics, and nothing else that an app has
 ]
 
 MIDDLEWARE = [
@@ -215,6 +216,7 @@ _NOTIFICATIONS = {
     "RETENTION_DAYS": env.float,
     "RETENTION_COUNT": env.int,
     "SOCKETS_PER_USER": env.int,
+    "TOPICS_PER_CONNECTION": env.int,
     "SOCKETS_PER_PROCESS": env.int,
     "UNAUTHENTICATED_PER_ADDRESS": env.int,
     "UNAUTHENTICATED_PER_PROCESS": env.int,

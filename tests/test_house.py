@@ -58,7 +58,10 @@ READ_THE_ENVIRONMENT = (
     "project/settings.py",
     "notifications/client/terminal.py",  # a program of its own, on somebody else's machine
 )
-BRIDGED_IN = ("tickets/threads.py", "notifications/fanout.py")  # one place a room
+BRIDGED_IN = (
+    *("tickets/threads.py", "notifications/fanout.py"),  # one place a room
+    "notifications/topics.py",  # a site's rule may be async where whoever asks is not
+)
 UNTESTED_ALONE = ("*/__init__.py", "*/apps.py", "*/urls.py", "*/migrations/*")
 
 

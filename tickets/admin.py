@@ -90,6 +90,7 @@ class TicketAdmin(StaffAdmin):
     date_hierarchy = "expires_at"  # which has an index
     ids = ("pk", "session_id")
     networks = ("network",)
+    search_help_text = "A username, a complete id, or an address."
     actions = ("revoke_tickets",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Ticket, Any]:
@@ -100,8 +101,9 @@ class TicketAdmin(StaffAdmin):
         return str(ticket.state)
 
     @admin.display(description="last refused for")
-    def refusal(self, ticket: Any) -> str:
-        return ticket.refused or ""
+    def refusal(self, ticket: Any) -> str | None:
+        refused: str | None = ticket.refused
+        return refused
 
     @admin.display(description="what was audited")
     def audited(self, ticket: Ticket) -> str:
@@ -137,6 +139,7 @@ class LoginSessionAdmin(StaffAdmin):
     list_filter = (SessionState,)
     ordering = ("-expires_at",)  # the newest, nearly; and it has an index
     networks = ("network",)
+    search_help_text = "A username, a complete id, or an address."
     actions = ("end_sessions", "revoke_tickets")
 
     @admin.display
@@ -256,7 +259,8 @@ class AuditEventAdmin(StaffAdmin):
 
     @admin.display(description="act", ordering="act")
     def what(self, row: AuditEvent) -> str:
-        return row.act.replace("_", " ")
+        action = row.details.get("action")  # which of staff's acts on many
+        return f"{row.act}: {action}".replace("_", " ") if action else row.act.replace("_", " ")
 
     @admin.display(description="why", ordering="why")
     def reason(self, row: AuditEvent) -> str:
@@ -267,12 +271,12 @@ class AuditEventAdmin(StaffAdmin):
         return "done" if row.ok else "refused"
 
     @admin.display(description="user", ordering="user")
-    def person(self, row: AuditEvent) -> str:
-        return row.names.get(row.user, row.user)  # type: ignore[attr-defined]
+    def person(self, row: AuditEvent) -> str | None:
+        return row.names.get(row.user, row.user) or None  # type: ignore[attr-defined]
 
     @admin.display(description="by", ordering="by")
-    def asked_for_by(self, row: AuditEvent) -> str:
-        return row.names.get(row.by, row.by)  # type: ignore[attr-defined]
+    def asked_for_by(self, row: AuditEvent) -> str | None:
+        return row.names.get(row.by, row.by) or None  # type: ignore[attr-defined]
 
 
 def _said_of(row: AuditEvent) -> tuple[str, ...]:

@@ -8,29 +8,68 @@ from typing import Final, NamedTuple
 
 class Advisory(NamedTuple):
     package: str
+    since: str
+    """The first version that has it; empty where every version before `fixed` counts as having it."""
     fixed: str
-    """The first version without it, in the series that is used here; all before it count as having it."""
+    """The first version without it."""
     name: str
+    source: str
+    """In GitHub's database of advisories, which https://osv.dev has as well."""
     what: str
 
+    @property
+    def url(self) -> str:
+        return f"https://github.com/advisories/{self.source}"
+
+
+_RASTERS = ("CVE-2026-15307", "GHSA-wvqv-fj8w-qmhm", "files are written and requests made by spatial lookups")
+_ANSWERS = ("CVE-2023-28859", "GHSA-8fww-64cx-x8p5", "an answer may come to whoever asked something else")
 
 ADVISORIES: Final = (
-    Advisory("Django", "5.2.17", "CVE-2026-15307", "files are written and requests made by spatial lookups"),
-    Advisory("channels", "3.0.3", "CVE-2020-35681", "a request may be handed the session of another"),
-    Advisory("daphne", "4.2.2", "CVE-2026-44546", "a handshake smuggles in headers, such as X-Forwarded-For"),
-    Advisory("uvicorn", "0.11.7", "CVE-2020-7695", "an answer can be split by what is put into its headers"),
-    Advisory("redis", "4.5.4", "CVE-2023-28859", "an answer may come to whoever asked something else"),
-    Advisory("PyJWT", "2.15.0", "CVE-2026-101918", "tokens that are decoded unverified"),
-    Advisory("djangorestframework", "3.18.2", "CVE-2026-114136", "a small body of JSON takes all memory"),
-    Advisory("h11", "0.16.0", "CVE-2025-43859", "requests are smuggled past a proxy in chunks"),
+    Advisory("Django", "", "5.2.17", *_RASTERS),
+    Advisory("Django", "6.0", "6.0.8", *_RASTERS),
+    Advisory(
+        *("channels", "3.0.0", "3.0.3", "CVE-2020-35681", "GHSA-v542-8q9x-cffc"),
+        "a request may be handed the session of another",
+    ),
+    Advisory(
+        *("daphne", "", "4.2.2", "CVE-2026-44546", "GHSA-xh68-hfp5-5x5m"),
+        "a handshake smuggles in headers, such as X-Forwarded-For",
+    ),
+    Advisory(
+        *("Twisted", "", "24.7.0", "CVE-2024-41671", "GHSA-c8m8-j448-xjx7"),
+        "requests in a row on one connection are answered in another order",
+    ),
+    Advisory(
+        *("uvicorn", "", "0.11.7", "CVE-2020-7695", "GHSA-f97h-2pfx-f59f"),
+        "an answer can be split by what is put into its headers",
+    ),
+    Advisory(
+        *("h11", "", "0.16.0", "CVE-2025-43859", "GHSA-vqfr-h8mv-ghfj"),
+        "requests are smuggled past a proxy in chunks",
+    ),
+    Advisory("redis", "", "4.4.4", *_ANSWERS),
+    Advisory("redis", "4.5.0", "4.5.4", *_ANSWERS),
+    Advisory(
+        *("PyJWT", "", "2.15.0", "CVE-2026-101918", "GHSA-42vr-xj54-vc7v"),
+        "a nested token that is decoded unverified fails as nothing else does",
+    ),
+    Advisory(
+        *("djangorestframework-simplejwt", "", "5.5.1", "CVE-2024-22513", "GHSA-5vcc-86wm-547q"),
+        "tokens are made for accounts that are closed",
+    ),
+    Advisory(
+        *("djangorestframework", "3.6.4", "3.18.2", "CVE-2026-114136", "GHSA-3547-9m27-7rxg"),
+        "a small body of JSON takes all memory",
+    ),
 )
-"""Sources: https://docs.djangoproject.com/en/stable/releases/security/ and, by these names, https://osv.dev."""
 
 SERVERS: Final[Mapping[str, Mapping[tuple[int, ...], str]]] = {
     "redis": {(6, 2): "6.2.20", (7, 2): "7.2.11", (7, 4): "7.4.6", (8, 0): "8.0.4", (8, 2): "8.2.2"},
     "valkey": {(7, 2): "7.2.11", (8, 0): "8.0.6", (8, 1): "8.1.4"},
 }
-"""The first of each series without CVE-2025-49844: whoever may send commands runs code on the server."""
+"""The first of each series without CVE-2025-49844: whoever may send commands runs code on the server. By
+https://github.com/redis/redis/security/advisories/GHSA-4789-qfc9-5f9q and the release notes of each."""
 
 
 def number(version: str) -> tuple[int, ...]:
@@ -52,9 +91,9 @@ def installed() -> dict[str, str]:
 def holes(versions: Mapping[str, str]) -> list[str]:
     """A line for each hole that these versions have."""
     return [
-        f"{each.package} {versions[each.package]}: {each.name}, {each.what}; fixed in {each.fixed}"
+        f"{each.package} {versions[each.package]}: {each.name}, {each.what}; fixed in {each.fixed} ({each.url})"
         for each in ADVISORIES
-        if each.package in versions and number(versions[each.package]) < number(each.fixed)
+        if each.package in versions and number(each.since) <= number(versions[each.package]) < number(each.fixed)
     ]
 
 

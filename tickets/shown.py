@@ -25,7 +25,11 @@ def unspent(now: datetime) -> Q:
 
 def ticket_states(now: datetime) -> dict[str, Q]:
     """Each ticket is in just one of them. `refused` is what was spent and granted nothing."""
-    spent, refused = Q(redeemed_at__isnull=False), Q(Exists(_refusals(SPENT_FOR_NOTHING)))
+    return _ticket_states(now, Q(Exists(_refusals(SPENT_FOR_NOTHING))))
+
+
+def _ticket_states(now: datetime, refused: Q) -> dict[str, Q]:
+    spent = Q(redeemed_at__isnull=False)
     return {
         "issued": unspent(now),
         "redeemed": spent & ~refused,
@@ -37,9 +41,11 @@ def ticket_states(now: datetime) -> dict[str, Q]:
 
 def with_state(tickets: QuerySet[Ticket], *, now: datetime) -> QuerySet[Ticket, Any]:
     """The same, each with its `state`, and with why it was `refused` last, if it ever was."""
-    whens = [When(meaning, then=Value(name)) for name, meaning in ticket_states(now).items()]
+    # Asked for each row that is shown. For EXISTS PostgreSQL would rather read all refusals there ever were at once.
+    whens = [When(meaning, then=Value(name)) for name, meaning in _ticket_states(now, Q(nothing__isnull=False)).items()]
+    nothing = tickets.alias(nothing=Subquery(_refusals(SPENT_FOR_NOTHING).values("why")[:1]))
     why = _refusals(tuple(Refusal)).order_by("-id").values("why")[:1]
-    return tickets.annotate(state=Case(*whens, output_field=CharField()), refused=Subquery(why))
+    return nothing.annotate(state=Case(*whens, output_field=CharField()), refused=Subquery(why))
 
 
 def refused_for(reasons: tuple[Refusal, ...]) -> Q:
@@ -49,7 +55,9 @@ def refused_for(reasons: tuple[Refusal, ...]) -> Q:
 
 def _refusals(reasons: tuple[Refusal, ...]) -> QuerySet[AuditEvent]:
     whys = [reason.value for reason in reasons]
-    of_ticket = AuditEvent.objects.filter(ticket=Cast(OuterRef("pk"), CharField()))
+    # That it names a ticket at all is said as the index says it: PostgreSQL would not conclude it, and read the table
+    # for each ticket.
+    of_ticket = AuditEvent.objects.filter(~Q(ticket=""), ticket=Cast(OuterRef("pk"), CharField()))
     return of_ticket.filter(act=audit.TICKET_REDEEMED.name, ok=False, why__in=whys)
 
 

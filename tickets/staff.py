@@ -5,7 +5,7 @@ An act is an admin action with a permission of its own. Asked for by GET it is a
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.contrib.auth import get_user_model
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.core.paginator import Paginator
@@ -35,11 +36,16 @@ EXAMPLES = 10
 class Why(forms.Form):
     """What staff is asked before an act on many; forms of other acts add to it."""
 
-    why = forms.CharField(label="Reason", required=False, max_length=200, help_text="For the audit log.")
+    required_css_class = "required"  # by which the admin tells what must be filled in
+
+    why = forms.CharField(
+        label="Reason", required=False, max_length=200, widget=AdminTextInputWidget, help_text="For the audit log."
+    )
 
 
 Said = Mapping[str, Any]
-"""What was filled in."""
+"""What was filled in, and as `asked` the moment of the question: whoever answers it twice, by a double click, says the
+same."""
 
 
 class Counted(Paginator):
@@ -50,7 +56,7 @@ class Counted(Paginator):
     @cached_property
     def count(self) -> int:
         rows: Any = self.object_list
-        return int(rows.order_by()[: self.MOST].count())
+        return int(rows.order_by().values("pk")[: self.MOST].count())  # and not what else is worked out for each row
 
 
 class Before(admin.ListFilter):
@@ -77,9 +83,9 @@ class Before(admin.ListFilter):
         # As browsers spell it, in the time zone that the page shows.
         try:
             moment = datetime.fromisoformat(self.said)
-        except ValueError:
+            moment = (timezone.make_aware(moment) if timezone.is_naive(moment) else moment).astimezone(UTC)
+        except (ValueError, OverflowError):  # the second: at the ends of all time
             raise IncorrectLookupParameters from None
-        moment = timezone.make_aware(moment) if timezone.is_naive(moment) else moment
         return queryset.filter(**{f"{self.column}__lt": moment})
 
     def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
@@ -111,7 +117,10 @@ class StaffAdmin(admin.ModelAdmin):
     list_select_related: ClassVar[tuple[str, ...]] = ("user",)
     raw_id_fields: ClassVar[tuple[str, ...]] = ("user",)
     search_fields = ("user",)  # shows the box; what it finds is decided below
-    search_help_text = "A username, a complete id, or an address where there is a column of networks."
+    search_help_text = "A username, or a complete id."
+
+    class Media:
+        css = {"all": ["usher/admin.css"]}
 
     # --- Nobody edits ---
 
@@ -148,12 +157,14 @@ class StaffAdmin(admin.ModelAdmin):
         return queryset.filter(wanted), False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Only by filters, and by columns that are shown. Django lets every column of the table be asked for in the
-        address, which would spell out, letter by letter, those that are not."""
+        """Only by filters, and by columns that are shown, as the pages themselves ask. Django lets every column of the
+        table be asked for in the address, which would spell out, letter by letter, those that are not; and in ways that
+        a database chokes on."""
         if lookup in {getattr(each, "parameter_name", None) for each in self.get_list_filter(request)}:
             return True
-        shown = lookup.partition("__")[0] in (self.fields or ())
-        return shown and super().lookup_allowed(lookup, value, request)
+        name, _, how = lookup.partition("__")
+        plain = how in ("", "exact", "id__exact", "isnull", "isempty") or name == self.date_hierarchy
+        return plain and name in (self.fields or ()) and super().lookup_allowed(lookup, value, request)
 
     # --- Acting on many ---
 
@@ -167,7 +178,7 @@ class StaffAdmin(admin.ModelAdmin):
 
     def _refuse_what_is_not_theirs(self, request: HttpRequest) -> None:
         # Django would answer "no action selected": true, and no word to whoever tries doors.
-        allowed = self.get_actions(request)
+        allowed = self.get_actions(request) if self.has_view_permission(request) else {}
         for name in request.POST.getlist("action"):
             if name and name not in allowed and name in (self.actions or ()):
                 audit.record(audit.STAFF_ACTED, ok=False, action=name, by=request.user.pk)
@@ -204,8 +215,8 @@ class StaffAdmin(admin.ModelAdmin):
         if asked is None or not filled.is_valid():
             since = now if asked is None else _moment(asked)
             return self._ask(request, rows, since, filled, action=action, verb=verb, warning=warning)
-        rows = rows.filter(**{f"{self.since}__lte": _moment(asked)})
-        said = filled.cleaned_data
+        said = {**filled.cleaned_data, "asked": _moment(asked)}
+        rows = rows.filter(**{f"{self.since}__lte": said["asked"]})
         changed = sum(act(keys, now, said) for keys in batches(rows))
         audit.record(audit.STAFF_ACTED, action=action, by=request.user.pk, count=changed, why=said["why"] or None)
         self.message_user(request, f"{done}: {changed}.", messages.SUCCESS)
@@ -228,12 +239,13 @@ class StaffAdmin(admin.ModelAdmin):
             return None
         across = request.POST.get("select_across") == "1"
         selected = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
+        asked = f"{verb} {count} {self.opts.verbose_name if count == 1 else self.opts.verbose_name_plural}"
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{verb} {count}?",
+            "title": f"{asked}?",
+            "asked": asked,
             "opts": self.opts,
             "media": self.media,
-            "verb": verb,
             "warning": warning,
             "form": form,
             "count": count,
@@ -278,8 +290,8 @@ def _value_of(model: type[Model], name: str, term: str) -> Any:
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadRequest("that is no moment") from None
-    if timezone.is_naive(moment):
-        raise BadRequest("that is no moment")
-    return moment
+        if timezone.is_aware(moment):
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the second: at the ends of all time
+        pass
+    raise BadRequest("that is no moment")

@@ -39,7 +39,7 @@ from .inbox import Event, Inbox
 from .line import Line, Sending
 from .position import Position
 from .reauth import Reauth
-from .spelling import Frame, ReauthRequired, Reset, StateChanged
+from .spelling import Denied, Frame, ReauthRequired, Reset, StateChanged, Subscribed, Unsubscribed
 from .steps import Dial, Drop, FetchTicket, Purpose, Send, StateChange, StateName, Step, Tell, Ticket
 from .timing import Chance, back_off
 
@@ -155,7 +155,7 @@ class Connection:
                 return self._welcomed(frame, now)
             case ReauthRequired() | Reauthenticated() | ReauthFailed() | Error():
                 return self._hear_of_grant(frame, now)
-            case Pong():
+            case Pong() | Subscribed() | Unsubscribed() | Denied():
                 return []  # that it came is all it says
         self._put(frame)
         return []

@@ -54,6 +54,34 @@ class StateChanged(_Heard, frozen=True, tag="state"):
         return replace(self, state="changed", ids=[], through=UNSET, ref=UNSET)
 
 
+class Subscribed(_Heard, frozen=True, tag="subscribed"):
+    """What the topic says follows, from behind `cursor` on."""
+
+    stream: str
+    topic: str
+    epoch: str
+    head: int
+    cursor: int
+    ref: str | UnsetType = UNSET
+
+
+class Unsubscribed(_Heard, frozen=True, tag="unsubscribed"):
+    """Nothing of the topic follows."""
+
+    stream: str
+    topic: str
+    ref: str | UnsetType = UNSET
+
+
+class Denied(_Heard, frozen=True, tag="denied"):
+    """The topic is not, or not any more, for this person."""
+
+    stream: str
+    topic: str
+    code: str
+    ref: str | UnsetType = UNSET
+
+
 class ReauthRequired(_Heard, frozen=True, tag="reauth_required"):
     """Nothing private is delivered until it is done."""
 
@@ -69,6 +97,9 @@ Frame = (
     | CaughtUp
     | Reset
     | StateChanged
+    | Subscribed
+    | Unsubscribed
+    | Denied
     | ReauthRequired
     | Reauthenticated
     | ReauthFailed

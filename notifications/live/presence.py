@@ -31,6 +31,7 @@ from math import inf
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django.db import connection
 from django.utils import timezone
 
 from tickets.api import in_thread, kept_network, seen
@@ -130,7 +131,7 @@ class Presence:
                 notes = now >= self._note_at
                 self._note_at = now + NOTE_SECONDS if notes else self._note_at
                 moved = self._moved()
-                renewed = await self._in_thread(_renew, self.server, notes, moved, self._take_acked())
+                renewed = await self._note(_renew, self.server, notes, moved)
                 self._sure = renewed == len(self._listed)
                 self._renew_at = now + conf.PRESENCE_SECONDS
             if arrived:
@@ -160,14 +161,14 @@ class Presence:
         if not self._at_exit:
             self._at_exit = True
             atexit.register(self._leave)
-        await self._in_thread(_write, self.server, came, left, self._take_acked())
+        await self._note(_write, self.server, came, left)
         self._arrived.update(present.user_id for present in came)
         self._listed.update(present.name for present in came)
         self._listed.difference_update(left)
 
     async def _write_all(self) -> None:
         live = list(self._live.values())
-        await self._in_thread(_rewrite, self.server, live)
+        await self._note(_rewrite, self.server, live)
         self._listed = {present.name for present in live}
         self._arrived = {present.user_id for present in live}
         self._sure = True
@@ -204,6 +205,15 @@ class Presence:
         self._sure = sure
         return answer
 
+    async def _note(self, fn: Callable[..., T], *args: Any) -> T:
+        """With how far people have acked: what could not be written is written later, and they may be gone by then."""
+        rose = self._take_acked()
+        try:
+            return await self._in_thread(fn, *args, rose)
+        except BaseException:
+            self._acked = rose | self._acked  # what rose since is higher
+            raise
+
     def _unheard(self, marked: list[tuple[str, kicking.KickCode | datetime]]) -> list[Kicked | Asked]:
         here = [(name, self._live[name].user_id, what) for name, what in marked if name in self._live]
         kicks = kicking.kicks((name, user, what) for name, user, what in here if not isinstance(what, datetime))
@@ -224,8 +234,13 @@ def purge(*, now: datetime) -> int:
 # --- On a database thread ---
 
 
+def lease_seconds() -> timedelta:
+    """How long a row is believed after its process was heard of."""
+    return timedelta(seconds=LEASES * conf.PRESENCE_SECONDS)
+
+
 def _lease() -> datetime:
-    return timezone.now() + timedelta(seconds=LEASES * conf.PRESENCE_SECONDS)
+    return timezone.now() + lease_seconds()
 
 
 def _write(server: str, came: list[Present], left: list[str], rose: dict[Any, int]) -> None:
@@ -238,18 +253,32 @@ def _write(server: str, came: list[Present], left: list[str], rose: dict[Any, in
 def _renew(server: str, notes: bool, moved: dict[str, Place], rose: dict[Any, int]) -> int:
     purge(now=timezone.now())
     ours = Connection.objects.filter(server=server)
-    rows = [Connection(name=name, cursor=cursor, acked=acked) for name, (cursor, acked) in moved.items()]
-    if rows:
-        Connection.objects.bulk_update(rows, ["cursor", "acked"], batch_size=BATCH)
+    _write_places([(name, *place) for name, place in moved.items()])
     acked.note(rose)
     if notes:
         seen(ours.values("session_id"))
     return ours.update(leased_until=_lease())
 
 
-def _rewrite(server: str, present: list[Present]) -> None:
+# `bulk_update` takes a fifth of a core for ten thousand connections that are told something all the time.
+_PLACES = f"""
+    UPDATE {Connection._meta.db_table} SET "cursor" = CAST(column2 AS bigint), acked = CAST(column3 AS bigint)
+    FROM (VALUES {{rows}}) AS moved WHERE name = column1"""  # noqa: S608 (our own table)
+
+
+def _write_places(rows: list[tuple[str, int, int]]) -> None:
+    for start in range(0, len(rows), BATCH):
+        batch = rows[start : start + BATCH]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _PLACES.format(rows=", ".join(["(%s, %s, %s)"] * len(batch))), [each for row in batch for each in row]
+            )
+
+
+def _rewrite(server: str, present: list[Present], rose: dict[Any, int]) -> None:
     lease = _lease()
     _insert(server, present, lease)
+    acked.note(rose)
     # What has another lease now is not live any more: a write that was given up and went through after all.
     Connection.objects.filter(server=server).exclude(leased_until=lease).delete()
 
@@ -262,7 +291,7 @@ def _insert(server: str, came: list[Present], lease: datetime) -> None:
             [_row(present, server, lease) for present in batch if str(present.user_id) in known],
             update_conflicts=True,
             unique_fields=["name"],
-            update_fields=["session_id", "leased_until"],
+            update_fields=["session_id", "leased_until", "cursor", "acked"],
         )
 
 

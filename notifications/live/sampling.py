@@ -88,6 +88,10 @@ class Sampling:
     def _write(self, reading: Reading, *, lease: float | None) -> None:
         # In the moment of the grid that this reading was made for: a loop is woken a little late.
         step = conf.FIGURES_SECONDS
+        if (
+            reading.at < self._told_until - QUIET_SECONDS
+        ):  # the clock was set back: it would be long until anybody saw it
+            self._told_until = self._quiet_until = self._purge_at = reading.at
         at = max(reading.at - reading.at % step if lease is None else reading.at, self._told_until)
         news = _difference(reading.counted, self._told)
         busy = bool(news) or bool(reading.now.get("connections"))

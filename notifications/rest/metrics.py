@@ -10,8 +10,8 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.views.decorators.csrf import csrf_exempt
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
@@ -72,12 +72,14 @@ for _standard in (ProcessCollector, PlatformCollector, GCCollector):  # memory, 
 
 
 @transaction.non_atomic_requests
-@require_safe
+@csrf_exempt  # it changes nothing, and a page that is not there answers 404 to a form as well
 async def metrics(request: HttpRequest) -> HttpResponse:
     """The figures for whoever shows the token; without one in the settings, for this machine on a development site.
     Nobody else learns that there is such a page."""
     if not _may_read(request):
         raise Http404
+    if request.method not in ("GET", "HEAD"):  # said to those alone who may know
+        return HttpResponseNotAllowed(["GET", "HEAD"])
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return HttpResponse(encode(registry), content_type=content_type, headers={"Cache-Control": "no-store"})
 

@@ -1,6 +1,6 @@
 import re
 from datetime import UTC
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from django.http import QueryDict
@@ -11,6 +11,7 @@ from tickets.rest import MomentField, StrictCharField, StrictIntegerField, Stric
 
 from ..models import Notification
 from ..wire.content import BODY_LENGTH, GREATEST_INTEGER, TITLE_LENGTH, URL_LENGTH, Level
+from ..wire.doorbell import TOPIC_LENGTH
 from ..wire.native import STATE_IDS
 from ..wire.vocabulary import StateName
 
@@ -28,18 +29,15 @@ class DigitsField(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
-class ListQuery(StrictSerializer):
-    """The query string of the list. `limit` above the greatest is brought down to it, everything else must be right."""
+class Query(StrictSerializer):
+    """The query string of a list."""
 
     after = DigitsField(min_value=0, max_value=GREATEST_INTEGER, required=False)
     before = DigitsField(min_value=0, max_value=GREATEST_INTEGER, required=False)
-    unread = serializers.BooleanField(default=False)
-    archived = serializers.BooleanField(default=False)
-    search = StrictCharField(max_length=200, required=False, allow_blank=True)
     limit = DigitsField(min_value=1, default=50)
 
     @classmethod
-    def of(cls, params: QueryDict) -> "ListQuery":
+    def of(cls, params: QueryDict) -> Self:
         """Of what was sent: a parameter that comes twice says two things, and none of them is meant."""
         twice = [name for name, values in params.lists() if len(values) > 1]
         if twice:
@@ -47,7 +45,14 @@ class ListQuery(StrictSerializer):
         return cls(data=params.dict())
 
     def validate_limit(self, value: int) -> int:
+        """One above the greatest is brought down to it; everything else must be right."""
         return min(value, LIST_LIMIT)
+
+
+class ListQuery(Query):
+    unread = serializers.BooleanField(default=False)
+    archived = serializers.BooleanField(default=False)
+    search = StrictCharField(max_length=200, required=False, allow_blank=True)
 
 
 class ItemSerializer(serializers.ModelSerializer[Notification]):
@@ -125,9 +130,10 @@ class AnythingField(serializers.JSONField):
 
 
 class PublishSerializer(StrictSerializer):
-    """To one `user` or several `users` (usernames). What may be said is checked by `wire.content`."""
+    """To one `user`, several `users` (usernames) or a `topic`. What may be said is checked by `wire.content`."""
 
     user = StrictCharField(max_length=254, required=False)
+    topic = StrictCharField(max_length=TOPIC_LENGTH, required=False)
     users = serializers.ListField(
         child=StrictCharField(max_length=254), min_length=1, max_length=RECIPIENTS, required=False
     )
@@ -151,8 +157,8 @@ class PublishSerializer(StrictSerializer):
             return value
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if ("user" in attrs) == ("users" in attrs):
-            raise serializers.ValidationError("Exactly one of user and users is needed.")
+        if sum(name in attrs for name in ("user", "users", "topic")) != 1:
+            raise serializers.ValidationError("Exactly one of user, users and topic is needed.")
         return attrs
 
 

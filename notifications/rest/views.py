@@ -1,3 +1,5 @@
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -11,8 +13,9 @@ from tickets.api import AuditAct, audit
 from tickets.rest import Problem, StrictView, described
 
 from .. import api, store
+from ..models import TopicNotification
 from ..wire.content import Content
-from ..wire.doorbell import stream_of
+from ..wire.doorbell import stream_of, stream_of_topic
 from .serializers import (
     ItemSerializer,
     ListQuery,
@@ -83,6 +86,10 @@ class NotificationsView(StrictView):
         form = PublishSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         said = dict(form.validated_data)
+        if "topic" in said:
+            row = _publish_topic(said.pop("topic"), _content(said), request)
+            said_there = {"id": row.pk, "stream": stream_of_topic(row.topic), "seq": row.seq}
+            return Response(PublishedSerializer(said_there).data, status=201)
         name, names = said.pop("user", None), said.pop("users", None)
         people = _people(names if name is None else [name])
         written = _publish(people, _content(said), request)
@@ -124,15 +131,26 @@ def _invalid(error: api.InvalidContent) -> Problem:
     return Problem(status=400, code="invalid", detail="The notification is not valid; see errors.", errors=errors)
 
 
-def _publish(people: list[Any], what: Content, request: Request) -> list[api.Published]:
-    """One notification for each of these keys, in their order; who is named twice is told once."""
-    key = request.headers.get("Idempotency-Key")
+@contextlib.contextmanager
+def _answered(request: Request) -> Iterator[dict[str, Any]]:
+    """How to publish for this request; what is wrong with it as an answer."""
     try:
-        published = api.publish_many(people, what, idempotency_key=key, caller=f"rest:{request.user.pk}")
-    except api.InvalidContent as error:  # the key
+        yield {"idempotency_key": request.headers.get("Idempotency-Key"), "caller": f"rest:{request.user.pk}"}
+    except api.InvalidContent as error:  # the key, or the topic
         raise _invalid(error) from error
     except api.IdempotencyConflict as error:
         raise Problem(status=409, code="idempotency_conflict", detail=str(error)) from error
+
+
+def _publish_topic(topic: str, what: Content, request: Request) -> TopicNotification:
+    with _answered(request) as how:
+        return api.publish_topic(topic, what, **how)
+
+
+def _publish(people: list[Any], what: Content, request: Request) -> list[api.Published]:
+    """One notification for each of these keys, in their order; who is named twice is told once."""
+    with _answered(request) as how:
+        published = api.publish_many(people, what, **how)
     of_person = {each.user_id: each for each in published}
     return [of_person[user_id] for user_id in people]
 

@@ -106,6 +106,11 @@ class Raw:
         await self.write_shake(*headers, path=path, host=host)
         return await self._reply()
 
+    async def ask(self, request: bytes) -> Reply:
+        """Any request of HTTP, byte by byte, and the answer to it. It should ask for the end of the connection."""
+        await self.send(request)
+        return await self._reply()
+
     async def write_shake(self, *headers: Header, path: bytes = b"/ws/", host: str | None = None) -> None:
         """The request alone."""
         key = base64.b64encode(secrets.token_bytes(16)).decode()

@@ -89,19 +89,37 @@ def test_what_is_not_for_the_outside(make_front, fleet):
             http.get(front.http.replace("localhost", "127.0.0.1"))
 
 
+def refuse_a_page_from_elsewhere(socket):
+    """At the process behind this unix socket, and at no other."""
+    handshake = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    handshake |= {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Origin": "https://evil.example"}
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://localhost") as http:
+        assert http.get("/ws/", headers=handshake).status_code == 403
+
+
 def test_prometheus_asks_each_process_by_a_way_of_its_own(make_front, fleet):
     front = make_front(fleet.directory, lambda text: text.replace("#include usher/metrics", "include usher/metrics"))
     shown = {"Authorization": f"Bearer {METRICS_TOKEN}"}
-    started = set()
-    for port in front.metrics_ports:
-        with httpx.Client(trust_env=False, base_url=f"http://127.0.0.1:{port}") as http:
-            answer = http.get("/metrics", headers=shown)
-            assert answer.status_code == 200, answer.text
-            started.add(re.search(r"^process_start_time_seconds (\S+)$", answer.text, re.MULTILINE)[1])
-            assert "usher_tickets_issued_total" in answer.text
-            assert http.get("/metrics").status_code == 404
-            assert http.get("/readyz", headers=shown).status_code == 404
-    assert len(started) == 2, "two processes"
+
+    def refused():
+        counts = []
+        for port in front.metrics_ports:
+            with httpx.Client(trust_env=False, base_url=f"http://127.0.0.1:{port}") as http:
+                answer = http.get("/metrics", headers=shown)
+                assert answer.status_code == 200, answer.text
+                count = re.search(
+                    r'^usher_handshakes_refused_total\{reason="origin"\} (\S+)$', answer.text, re.MULTILINE
+                )
+                counts.append(float(count[1]))
+                assert http.get("/metrics").status_code == 404
+                assert http.get("/readyz", headers=shown).status_code == 404
+        return counts
+
+    first, second = refused()
+    refuse_a_page_from_elsewhere(fleet.socket(1))
+    assert refused() == [first + 1, second]
+    refuse_a_page_from_elsewhere(fleet.socket(2))
+    assert refused() == [first + 1, second + 1]
 
 
 async def whisper(front) -> None:

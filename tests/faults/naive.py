@@ -20,6 +20,7 @@ from notifications.conf import conf
 from notifications.live import drain, kicking
 from notifications.live.connection import Connection
 from notifications.live.hub import Hub
+from notifications.live.routing import Sockets
 from notifications.live.socket import Socket
 from notifications.live.steps import Send
 from notifications.wire import doorbell
@@ -63,7 +64,14 @@ class Plain(AsyncJsonWebsocketConsumer):
 
 def plain() -> None:
     """Served by the plain consumer."""
-    application.application_mapping["websocket"].ours = Door(Plain.as_asgi())
+    _serve_by(Plain)
+
+
+def _serve_by(consumer: type[Plain]) -> None:
+    sockets = application.application_mapping["websocket"].app
+    if not isinstance(sockets, Sockets):
+        raise TypeError(f"{sockets} stands where the sockets' application was: nothing would be naive")
+    sockets.ours = Door(consumer.as_asgi())
 
 
 class Asking(Plain):
@@ -76,7 +84,7 @@ class Asking(Plain):
 
 def asking() -> None:
     """A plain consumer that asks the database for each frame."""
-    application.application_mapping["websocket"].ours = Door(Asking.as_asgi())
+    _serve_by(Asking)
 
 
 def without_sync() -> None:

@@ -1,4 +1,5 @@
-"""Nothing that was committed is lost and nothing that was not appears, through twelve faults one after the other."""
+"""Nothing that was committed is lost and nothing that was not appears, through twelve faults one after the other. And
+whatever happened, and whoever came, a process tells Prometheus no more series than its code names."""
 
 import asyncio
 import contextlib
@@ -12,8 +13,10 @@ import pytest
 from tests.faults.ground import Ground
 from tests.faults.publishing import UNDONE, Publisher
 from tests.faults.sizes import GENEROUS, show, size
+from tests.faults.strangers import MARK, pester
 from tests.support.histories import Published, judge
-from tests.support.loyal import Loyal, all_welcomed, leave_all, until
+from tests.support.loyal import Loyal, all_welcomed, http, leave_all, until
+from tests.support.series import check_series
 from tests.support.wires import Wire
 
 BACK_WITHIN = 3.0
@@ -25,6 +28,7 @@ PEOPLE, DEVICES = size(10, 20), 3
 RATE = size(45, 60)
 ENOUGH = size(1_000, 6_000)
 LASTS = size(1.5, 10.0)
+STRANGERS = size(400, 4_000)
 
 
 @dataclass
@@ -216,6 +220,16 @@ def check_times(trial: Trial, told: list[dict], log: list[tuple[Published, str]]
     assert not late, late
 
 
+async def check_scrapes(site: Ground) -> None:
+    """Of the process that lived through the faults and of one that came later, after strangers came to both."""
+    for server in [each for each in site.servers if each.returncode is None]:
+        await pester(server, STRANGERS)
+        scrape = (await http().get(f"{server.http}/metrics", timeout=30)).text
+        check_series(scrape)
+        assert MARK.lower() not in scrape.lower(), "said by a stranger"
+        assert 'usher_tickets_refused_total{reason="unknown"} 0.0' not in scrape, "none of them came through"
+
+
 @pytest.mark.timeout(size(300, 1800))
 async def test_nothing_is_lost_through_twelve_faults(own_ground):
     site = own_ground()
@@ -224,6 +238,7 @@ async def test_nothing_is_lost_through_twelve_faults(own_ground):
     async with clients_of(site, people=PEOPLE, devices=DEVICES) as trial:
         told = await go_through(trial, FAULTS, enough=ENOUGH)
         await everything_arrived(trial, timeout=60)
+        await check_scrapes(site)
     log = check_history(trial, told)
     check_times(trial, told, log)
     show("in all", notifications=len(log), sockets=len(trial.clients), calls=len(told))

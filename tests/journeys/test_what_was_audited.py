@@ -35,7 +35,7 @@ async def found(desk, within=40.0, **query):
     for _ in range(int(within / 0.1)):
         page = await desk.get(PAGE, **query)
         assert page.status_code == 200, page.text
-        rows = re.findall(r'class="field-what">([\w ]+)<.*?class="field-result">(\w+)<', page.text)
+        rows = re.findall(r'class="field-what">([\w: ]+)<.*?class="field-result">(\w+)<', page.text)
         if rows:
             return rows
         await asyncio.sleep(0.1)

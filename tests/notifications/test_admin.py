@@ -73,6 +73,14 @@ def test_how_far_a_connection_is(admin_client, people, django_assert_max_num_que
         assert len(listed(admin_client, CONNECTIONS)) == 53
 
 
+def test_when_it_was_last_heard_of(admin_client, ann):
+    connect(ann, "c1", leased_until=timezone.now() + timedelta(seconds=40))
+    (row,) = admin_client.get(CONNECTIONS).context["cl"].result_list
+    ago = timezone.now() - ConnectionAdmin(Connection, None).last_seen(row)
+    assert timedelta(seconds=5) <= ago < timedelta(seconds=15), "it is believed for 45 s"
+    assert "Last seen" in admin_client.get(f"{CONNECTIONS}c1/change/").content.decode()
+
+
 def test_one_whose_lease_is_over_is_not(admin_client, ann):
     connect(ann, "alive"), connect(ann, "dead", leased_until=timezone.now())
     assert listed(admin_client, CONNECTIONS) == ["alive"]
@@ -138,7 +146,7 @@ def test_having_them_re_authenticate_asks_marks_tells_and_is_audited(admin_clien
     ann, ben, _cleo = people
     connect(ann, "a1"), connect(ben, "b1"), connect(ben, "stays")
     page, form = asked(admin_client, "a1", "b1", action="ask")
-    assert "Have re-authenticate 2 connections?" in page.content.decode() and told == []
+    assert "Re-authenticate 2 connections?" in page.content.decode() and told == []
     answer = admin_client.post(CONNECTIONS, form | {"why": "a stolen\nlaptop"}, follow=True)
     assert "Connections asked to re-authenticate: 2." in answer.content.decode()
     assert {(item.stream, *item.names) for item in told if isinstance(item, Asked)} == {
@@ -169,6 +177,18 @@ def test_their_people_are_told_once_each(admin_client, admin_user, people, caplo
     assert {(line["user"], line["by"], line["why"]) for line in lines} == {
         (person.pk, admin_user.pk, "planned") for person in (ann, ben)
     }
+
+
+def test_what_is_sent_twice_is_told_once(admin_client, people, caplog):
+    caplog.set_level("INFO", logger="tickets.audit")
+    for person in people[:2]:
+        connect(person, person.username)
+    _page, form = asked(admin_client, "ann", "ben", action="tell")
+    form |= {"title": "x", "level": "info"}
+    for said, count in ((form, 2), (form, 0), (form | {"title": "y"}, 2)):
+        assert f"People told: {count}." in admin_client.post(CONNECTIONS, said, follow=True).content.decode()
+    assert sorted(Notification.objects.values_list("title", flat=True)) == ["x", "x", "y", "y"]
+    assert len([line for line in caplog.messages if "told_by_staff" in line]) == 4
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 """Sites on which everything is wrong that can be wrong at once; `BAD` says which of them. For the doctor.
 
+There cannot be fewer than four. CHANNEL_LAYERS is wrong in four ways of which a site can have one: there is none, or
+one in memory, or one that is not heard, or one whose Redis is bad. DATABASES is, too: SQLite as it comes, PostgreSQL
+that is set up badly, one that is away, or another product.
+
 No server is started with these. What stands beside a value is the id of what the doctor has to say of it.
 """
 
@@ -11,7 +15,7 @@ import time_machine
 
 from notifications.servers import mending
 from project.settings import *  # noqa: F403 - all of them
-from project.settings import LOGGING, MIDDLEWARE, TEMPLATES
+from project.settings import INSTALLED_APPS, LOGGING, MIDDLEWARE, TEMPLATES
 from tickets import advisories
 
 DEBUG = False
@@ -87,7 +91,17 @@ if _BAD == "settings":
     }
     # A clock that is an hour late: tickets.W020.
     time_machine.travel(timedelta(hours=-1), tick=True).start()
-    # REDIS_URL is nobody's: notifications.E012
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {
+                "hosts": [
+                    os.environ["REDIS_URL"],  # nobody's: notifications.E012
+                    os.environ["BAD_REDIS"],  # slow, and old: notifications.W012, notifications.W013
+                ]
+            },
+        }
+    }
 
 if _BAD == "leftovers":
     SECURE_SSL_REDIRECT = True
@@ -118,11 +132,18 @@ if _BAD == "services":
         "TRUSTED_PROXIES": ["unix"],
         "TOKEN_KEY": "secretsecretsecretsecretsecretsecretsecret",  # tickets.W012
     }
-    advisories.ADVISORIES = (advisories.Advisory("Django", "999", "CVE-2999-1", "made up"),)  # tickets.W016
+    # What this is run with has no hole that is known: one is made up. tickets.W016
+    advisories.ADVISORIES = (advisories.Advisory("Django", "", "999", "CVE-2999-1", "GHSA-0", "made up"),)
+    # --url is nobody's: notifications.E013
 
-if _BAD == "layers":
+if _BAD == "strangers":
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer"}}  # notifications.E004
+    DATABASES = {"default": DATABASES["default"] | {"ENGINE": "tests.project.untried"}}  # tickets.W023
+    INSTALLED_APPS = [*INSTALLED_APPS, "tests.project.people"]
+    AUTH_USER_MODEL = "people.Person"  # tickets.E010, tickets.E016
     STATIC_ROOT = _PLACE
     TICKETS = {"TRUSTED_PROXIES": ["unix"], "TOKEN_KEY": "k4x9-Zq81mVw_7tRb2Lc0pNs6YdHuEfA3gJi5oTzPQ"}
+    # --url is a site's whose proxy ends TLS and does not say so. It takes its socket for one in the clear, and that is
+    # not there: notifications.W014, notifications.E014, notifications.E015
 
 logging.disable(logging.CRITICAL)  # what the doctor says is what counts

@@ -38,7 +38,7 @@ API = dict(api_views())
 
 def real(path):
     """A path as somebody would call it."""
-    return path.replace("<uuid:session_id>", "5b0c4f0e-9a43-4c35-8a55-6d0d4b1f4f5e")
+    return path.replace("<uuid:session_id>", "5b0c4f0e-9a43-4c35-8a55-6d0d4b1f4f5e").replace("<str:topic>", "news")
 
 
 # Those that take a body, and those that do not look at one.
@@ -61,7 +61,7 @@ def test_the_description_is_openapi_3_1(schema):
 
 
 def test_everything_under_api_is_described_and_nothing_else(schema):
-    described = {re.sub("<uuid:(.*)>", r"{\1}", path): view for path, view in API.items()}
+    described = {re.sub("<(?:uuid|str):(.*)>", r"{\1}", path): view for path, view in API.items()}
     assert set(schema["paths"]) == set(described)
     for path, view in described.items():
         methods = {name for name in ("get", "post", "put", "patch", "delete") if hasattr(view, name)}

@@ -18,7 +18,8 @@ def manage(part: "Part") -> int:
 
 
 def create(part: "Part") -> None:
-    """People of these `usernames` with one `password`, `staff` or not, with `permissions`."""
+    """People of these `usernames` with one `password`, `staff` or not, with `permissions`; staff without any named may
+    do everything."""
     from django.contrib.auth import get_user_model
     from django.contrib.auth.hashers import make_password
     from django.contrib.auth.models import Permission
@@ -29,7 +30,8 @@ def create(part: "Part") -> None:
         Permission.objects.get(content_type__app_label=app, codename=codename)
         for app, codename in (permission.split(".") for permission in plan["permissions"])
     ]
+    roles = {"is_staff": plan["staff"], "is_superuser": plan["staff"] and not granted}
     for username in plan["usernames"]:
-        user = get_user_model()(username=username, password=hashed, is_staff=plan["staff"], is_superuser=plan["staff"])
+        user = get_user_model()(username=username, password=hashed, **roles)
         user.save()
         user.user_permissions.set(granted)

@@ -83,6 +83,33 @@ Figures.objects.bulk_create(
 """
 
 
+# Who is connected to two processes.
+CONNECTED = """
+import random, uuid
+from datetime import timedelta
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+from notifications.models import Connection, Stream
+random.seed(4)
+now, lease = timezone.now(), timedelta(hours=1)
+servers = ["web-1:4711:a1b2c3", "web-1:4712:d4e5f6"]
+def row(number, name):
+    user, _ = get_user_model().objects.get_or_create(username=name)
+    head = random.randint(20, 400)
+    Stream.objects.update_or_create(user=user, defaults={"head": head})
+    told = head - (number % 3 == 1) * 12
+    return Connection(
+        name=f"{random.getrandbits(64):016x}", user=user, session_id=uuid.UUID(int=random.getrandbits(128), version=4),
+        server=random.choice(servers), network=f"203.0.{random.randint(1, 250)}.0/24", protocol="usher.v1",
+        opened_at=now - timedelta(minutes=number**2), leased_until=now + lease, cursor=told, acked=told,
+    )
+Connection.objects.all().delete()
+Connection.objects.bulk_create(row(*each) for each in enumerate(
+    ["maria.keller", "jonas.weber", "amina.yilmaz", "li.wei", "tom.okafor", "ines.duarte", "karl.brandt", "sofia.rossi"]
+))
+"""
+
+
 async def fill(server: Server, stack: Stack) -> Person:
     service = Person(server, "service")
     for title, body, level, kind, url, *_ in SAID:
@@ -132,14 +159,31 @@ async def take_all(camera: Camera) -> None:
     await camera.take(await camera.page(viewport=NARROW, locale="ar"), "right-to-left")
 
 
-async def take_dashboard(camera: Camera, stack: Stack, name: str, **how: object) -> None:
-    """The last hour, as if it had been one."""
-    page = await (await camera.browser.new_context(viewport={"width": 1280, "height": 900}, **how)).new_page()
+async def at_the_admin(camera: Camera, height: int, **how: object) -> Page:
+    page = await (await camera.browser.new_context(viewport={"width": 1280, "height": height}, **how)).new_page()
     await page.goto(f"{camera.base}/accounts/login/?next=/admin/")
     await page.fill("[name=username]", "staff")
     await page.fill("[name=password]", "staff")
     await page.click("main button")
     await page.wait_for_url("**/admin/")
+    return page
+
+
+async def take_connections(camera: Camera, stack: Stack, name: str, **how: object) -> None:
+    """As staff sees them, about to act on two."""
+    page = await at_the_admin(camera, 700, **how)
+    await asyncio.to_thread(stack.manage, "shell", "-c", CONNECTED)
+    await page.goto(f"{camera.base}/admin/notifications/connection/")
+    await page.locator("#toggle-nav-sidebar").click()  # for more of the columns
+    for number in (1, 2):
+        await page.locator("#result_list .action-select").nth(number).check()
+    await page.get_by_role("combobox", name="Action").select_option("disconnect")
+    await camera.take(page, name)
+
+
+async def take_dashboard(camera: Camera, stack: Stack, name: str, **how: object) -> None:
+    """The last hour, as if it had been one."""
+    page = await at_the_admin(camera, 900, **how)
     await asyncio.to_thread(stack.manage, "shell", "-c", HOUR)
     await page.goto(f"{camera.base}/admin/notifications/figures/")
     await page.locator(".dash-tile").first.wait_for()
@@ -155,6 +199,8 @@ async def main() -> None:
                 browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
                 camera = Camera(browser, server.http, service)
                 await take_all(camera)
+                await take_connections(camera, stack, "connections")
+                await take_connections(camera, stack, "connections-dark", color_scheme="dark")
                 await take_dashboard(camera, stack, "dashboard")
                 await take_dashboard(camera, stack, "dashboard-dark", color_scheme="dark")
                 await browser.close()

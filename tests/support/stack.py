@@ -105,7 +105,7 @@ class Stack:
         return process
 
     def add_people(self, *usernames: str, staff: bool = False, permissions: Collection[str] = ()) -> None:
-        """Create people whose password is `password_of(username)`."""
+        """Create people whose password is `password_of(username)`. Staff may do all, or what `permissions` name."""
         password = canary.remembered("one-for-all")
         wanted = {"usernames": usernames, "password": password, "staff": staff, "permissions": list(permissions)}
         crowd.run(self, "tests.support.chores", "create", **wanted)

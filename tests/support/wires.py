@@ -1,33 +1,45 @@
 """What lies between clients and a site: a TCP proxy that can be cut, slowed down or turned into a black hole, and that
-spreads new connections over several processes as a balancer does.
+spreads new connections over several processes as a balancer does. Or, with a certificate, one that ends TLS and tells
+the site nothing of it; or one through which something else arrives than was said.
 
     async with Wire(first, second) as wire:
         Client.open(wire, …)                # it has the addresses of a server
         wire.hole()                         # nothing goes through, and nobody is told
         wire.mend()
         wire.targets = [second]             # new connections only; those that are open stay
+        wire.change = lambda said: …        # what the servers say
 """
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
-from typing import Self
+import ssl
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol, Self
 
 from tests.support.processes import free_port
-from tests.support.servers import Server
 
 CHUNK = 65_536
 
 
-class Wire:
-    """One listening port in front of servers."""
+class Listening(Protocol):
+    """On 127.0.0.1."""
 
-    def __init__(self, *targets: Server) -> None:
-        self.targets: list[Server] = list(targets)
+    port: int
+
+
+class Wire:
+    """One listening port in front of servers. With `certificate`, a directory with fullchain.pem and privkey.pem, it
+    speaks TLS."""
+
+    def __init__(self, *targets: Listening, certificate: Path | None = None) -> None:
+        self.targets: list[Listening] = list(targets)
         self.port = free_port()
         self.http = f"http://127.0.0.1:{self.port}"
         self.ws = f"ws://127.0.0.1:{self.port}"
         self.delay = 0.0
+        self.change: Callable[[bytes], bytes] = bytes
+        """What becomes of each chunk that a server sends."""
         self.carried = 0
         """Connections that reached a server."""
         self._turn = 0
@@ -37,6 +49,7 @@ class Wire:
         self._ends: set[asyncio.StreamWriter] = set()
         self._listening: asyncio.Server | None = None
         self._lines: set[asyncio.Task[None]] = set()
+        self._tls = _served_with(certificate) if certificate else None
 
     # What may happen to it ------------------------------------------------------------------------------------------
 
@@ -75,7 +88,9 @@ class Wire:
             self.carried += 1
             self._ends.add(far_writer)
             try:
-                await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
+                await asyncio.gather(
+                    self._carry(reader, far_writer, bytes), self._carry(far_reader, writer, self.change)
+                )
             finally:
                 self._ends.discard(far_writer)
                 far_writer.transport.abort()
@@ -94,10 +109,12 @@ class Wire:
                 return await asyncio.open_connection("127.0.0.1", target.port)
         raise ConnectionRefusedError("no server")
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, change: Callable[[bytes], bytes]
+    ) -> None:
         while data := await reader.read(CHUNK):
             await self._way()
-            writer.write(data)
+            writer.write(change(data))
             await writer.drain()
         await self._way()
         # One side has ended: the other reads what is under way and ends as well.
@@ -111,13 +128,19 @@ class Wire:
         await self._through.wait()
 
     async def __aenter__(self) -> Self:
-        self._listening = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=1024)
+        self._listening = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=1024, ssl=self._tls)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         assert self._listening is not None
         self._listening.close()
         await _ended(self._lines)
+
+
+def _served_with(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate / "fullchain.pem", certificate / "privkey.pem")
+    return context
 
 
 async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:

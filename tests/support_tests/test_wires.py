@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import ssl
 import time
 from types import SimpleNamespace
 
 import pytest
 
+from tests.deploy.fleet import NAME, make_certificate
 from tests.support.processes import free_port
 from tests.support.wires import Wire
 
@@ -92,3 +94,24 @@ async def test_new_connections_take_turns_and_pass_over_servers_that_are_gone():
             assert await ask(reader, writer) == b"HELLO"
             writer.close()
         assert wire.carried == 6
+
+
+async def test_it_changes_what_servers_say_and_nothing_else():
+    async with echo() as server, Wire(server) as wire:
+        wire.change = lambda said: said.replace(b"HELLO", b"BYE")
+        reader, writer = await asyncio.open_connection("127.0.0.1", wire.port)
+        assert await ask(reader, writer, b"hello bye") == b"BYE BYE"
+        writer.close()
+
+
+async def test_with_a_certificate_it_speaks_tls_in_front_of_one_that_does_not(tmp_path):
+    certificate = make_certificate(tmp_path / "certificate")
+    async with echo() as server, Wire(server, certificate=certificate) as wire:
+        trusted = ssl.create_default_context(cafile=certificate / "fullchain.pem")
+        reader, writer = await asyncio.open_connection("127.0.0.1", wire.port, ssl=trusted, server_hostname=NAME)
+        assert await ask(reader, writer) == b"HELLO"
+        writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", wire.port)
+        with contextlib.suppress(ConnectionError):
+            assert b"HELLO" not in await ask(reader, writer)
+        writer.close()

@@ -2,12 +2,13 @@ import contextlib
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from tickets import trail
 from tickets.grants import Purpose, Refusal, TicketRefused
 from tickets.issuing import issue, revoke
-from tickets.models import LoginSession, Ticket
+from tickets.models import AuditEvent, LoginSession, Ticket
 from tickets.redeeming import redeem
 from tickets.sessions import end_session, open_session
 from tickets.shown import networks, refused_for, session_states, standing, ticket_states, with_state, with_unspent
@@ -64,6 +65,17 @@ def test_what_became_of_tickets_that_were_really_presented(present, user, sessio
     assert sorted(pk for pks in found.values() for pk in pks) == sorted(Ticket.objects.values_list("pk", flat=True))
     used = Ticket.objects.filter(refused_for((Refusal.USED,)))
     assert set(used.values_list("pk", flat=True)) == {twice.pk, again.pk}
+
+
+def test_what_is_audited_of_a_ticket_is_found_by_its_index_however_much_that_is(now):
+    columns = {"at": now, "act": "ticket_redeemed", "ok": False, "why": "used"}
+    AuditEvent.objects.bulk_create(AuditEvent(**columns, ticket=str(number)) for number in range(2_000))
+    if connection.vendor == "postgresql":  # which would rather read all of what it thinks is little
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE tickets_auditevent")
+    plan = with_state(Ticket.objects.all(), now=now).order_by("-id")[:100].explain()
+    assert plan.count("tickets_audit_ticket") >= 3, plan
+    assert "tickets_audit_act" not in plan and "Seq Scan on tickets_audit" not in plan
 
 
 def test_one_that_is_over_or_taken_back_and_presented_then(user, now):

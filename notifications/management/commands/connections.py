@@ -11,14 +11,15 @@ from django.utils import timezone
 
 from notifications.admin import DISCONNECTED
 from notifications.live import kicking
+from notifications.live.positions import with_position
 from notifications.models import Connection
 from tickets.api import audit
 from tickets.operators import CHUNK, bare, confirm, json_line, named_user, operator, write_list
 from tickets.staff import batches
 
 COLUMNS = (
-    *(("connection", 16), ("user", 20), ("since", 19), ("network", 18), ("protocol", 8), ("server", 30)),
-    *(("session", 36), ("state", 5)),
+    *(("connection", 16), ("user", 20), ("since", 19), ("position", 8), ("behind", 6), ("unacked", 7)),
+    *(("network", 18), ("protocol", 8), ("server", 30), ("session", 36), ("state", 5)),
 )
 
 
@@ -62,7 +63,7 @@ class Command(BaseCommand):
         for names in batches(found):
             for name, user_id in kicking.disconnect(names, now=now):
                 whose = {"connection": name, "user": user_id, "by": operator()}
-                audit(DISCONNECTED, **whose, reason=options["reason"] or None)
+                audit(DISCONNECTED, **whose, why=options["reason"] or None)
                 closed += 1
         return closed
 
@@ -87,8 +88,11 @@ def _named(
 
 def _rows(found: QuerySet[Connection]) -> Iterator[list[Any]]:
     name = f"user__{get_user_model().USERNAME_FIELD}"
-    columns = found.order_by("opened_at", "name").values_list(
-        "name", name, "opened_at", "network", "protocol", "server", "session_id", "kicked_at"
+    place = ("cursor", "behind", "unacked")
+    columns = (
+        with_position(found)
+        .order_by("opened_at", "name")
+        .values_list("name", name, "opened_at", *place, "network", "protocol", "server", "session_id", "kicked_at")
     )
     for *shown, kicked_at in columns.iterator(chunk_size=CHUNK):
         yield [*shown, "live" if kicked_at is None else "going"]

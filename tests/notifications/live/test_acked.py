@@ -31,6 +31,14 @@ def test_a_person_who_is_gone_keeps_nobody_from_being_noted(people):
     assert known([gone, ann.pk]) == {str(ann.pk)}
 
 
+def test_a_process_that_does_not_know_of_this_table_can_delete_a_person(ann, django_user_model):
+    """As those of the release before it, while a new one is rolled out, or after it was rolled back."""
+    note({ann.pk: 5})
+    people = django_user_model.objects.filter(pk=ann.pk)
+    people._raw_delete(people.db)
+    assert not people.exists()
+
+
 def test_many_cost_two_statements_a_batch_and_nobody_none(django_user_model):
     made = django_user_model.objects.bulk_create(django_user_model(username=f"p{n}") for n in range(1_000))
     with CaptureQueriesContext(connection) as asked:

@@ -24,6 +24,7 @@ class FakeSocket:
     """Writes down what the hub hands it."""
 
     kind = ("usher.v1", "open")
+    topics = ()
 
     def __init__(self, user_id, session_id=None):
         self.user_id = user_id

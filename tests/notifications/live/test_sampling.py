@@ -132,6 +132,17 @@ def test_what_a_wrong_clock_has_dated_is_removed(process):
     assert Figures.objects.get().until == now
 
 
+def test_a_clock_that_is_set_back_hides_nobody(process):
+    process.write(reading(7_200, 3, OPEN))
+    process.write(reading(7_190, 4, OPEN))  # a little: it waits until then
+    for number, seconds in enumerate((0, 10, 20)):
+        process.write(reading(seconds, 5 + number, OPEN))
+    assert sorted(written()) == [(0, 0, 1), (0, 10, 1), (0, 7_200, 3), (10, 20, 1), (7_200, 7_200, 1)]
+    now = START + 20
+    rows = list(Figures.objects.filter(until__lt=datetime.fromtimestamp(now + 60, UTC)).order_by("until"))
+    assert of_rows(rows, now=now, step=10.0, end=now)["present"]["open"] == 2
+
+
 def test_gauges_are_read_by_their_words(process):
     found = process.read(now=START)
     assert found.at == START

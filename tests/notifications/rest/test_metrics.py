@@ -28,8 +28,10 @@ def scrape(client, **how):
 )
 def test_without_the_token_there_is_no_such_page(client, settings, shown):
     settings.DEBUG = True
+    client.handler.enforce_csrf_checks = True
     headers = {} if shown is None else {"Authorization": shown}
-    assert client.get("/metrics", headers=headers).status_code == 404
+    answers = [client.get("/metrics", headers=headers), client.post("/metrics", headers=headers)]
+    assert [answer.status_code for answer in answers] == [404, 404]
 
 
 @pytest.mark.usefixtures("_with_token")

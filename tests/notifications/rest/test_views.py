@@ -335,7 +335,7 @@ def test_nobody_is_told_if_somebody_is_unknown(service, told, to, unknown):
         ({"expires_at": {}}, "expires_at"),
         ({"expires_at": "9999-12-31T23:59:59-12:00"}, "expires_at"),
         ({"expires_at": "0001-01-01T00:00:00+12:00"}, "expires_at"),
-        ({"topic": "orders"}, "topic"),
+        ({"to": "orders"}, "to"),
         ({"seq": 7}, "seq"),
         ({"id": "448f6143-bb89-4770-837b-aeb5cc2bc41c"}, "id"),
         ({"user": None}, "user"),

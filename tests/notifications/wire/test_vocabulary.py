@@ -14,6 +14,9 @@ EVENTS = {
     "caught_up": "stream cursor",
     "reset": "stream reason epoch head oldest",
     "state": "ids through state state_version unread unseen",
+    "subscribed": "stream topic epoch head cursor ref",
+    "unsubscribed": "stream topic ref",
+    "denied": "stream topic code ref",
     "reauth_required": "reason deadline grace_seconds",
     "reauthenticated": "expires_at held state_version",
     "reauth_failed": "code attempts_left retry_after_ms",
@@ -26,7 +29,12 @@ COMMANDS = {
     "reauth": "ticket token ref",
     "ack": "seq stream token ref",
     "state": "ids through state token ref",
+    "subscribe": "topic since token ref",
+    "unsubscribe": "topic token ref",
     "ping": "ref",
+    # Of protocols other than the native one.
+    "follow": "topic since paced ref",
+    "unfollow": "topic ref",
 }
 
 
@@ -51,6 +59,8 @@ def test_commands_have_exactly_the_fields_of_the_contract(tag):
 def test_there_are_no_other_commands():
     assert set(spelled(words.Command)) == set(COMMANDS)
     assert set(words.AnyCommand.__args__) == set(words.Command.__subclasses__())
+    native = {kind.__struct_config__.tag for kind in words.NativeCommand.__args__}
+    assert native == set(COMMANDS) - {"follow", "unfollow"}
 
 
 def test_a_replay_differs_in_nothing_else():

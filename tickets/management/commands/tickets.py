@@ -34,6 +34,7 @@ class Command(BaseCommand):
         revoking = acts.add_parser("revoke", help="take back unspent tickets: all that is named must fit")
         revoking.add_argument("ticket", nargs="*", type=int, help="its number in the list")
         revoking.add_argument("--before", help="created before then: ISO 8601 with a time zone, or 90s, 15m, 2h, 3d")
+        revoking.add_argument("--reason", default="", help="for the audit log")
         revoking.add_argument("--yes", action="store_true", help="do not ask")
         for each in (listing, revoking):
             each.add_argument("--user", help="a username")
@@ -56,7 +57,7 @@ class Command(BaseCommand):
         if not json:
             self.stderr.write(f"{count:,} tickets")
 
-    def _revoke(self, *, ticket: list[int], before: str | None, yes: bool, json: bool, **who: Any) -> None:
+    def _revoke(self, *, ticket: list[int], before: str | None, reason: str, yes: bool, json: bool, **who: Any) -> None:
         if not (ticket or before or who["user"] or who["session"]):
             raise CommandError("Name tickets, --user, --session or --before.")
         now = timezone.now()
@@ -68,7 +69,7 @@ class Command(BaseCommand):
         if count := found.count():
             question = f"Revoke {count:,} unspent tickets? Their clients will ask for others."
             confirm(question, yes=yes, out=bare(self.stderr))
-        revoked = sum(revoke_many(keys, by=operator(), now=now) for keys in batches(found))
+        revoked = sum(revoke_many(keys, by=operator(), why=reason, now=now) for keys in batches(found))
         self.stdout.write(json_line({"revoked": revoked}) if json else f"{revoked:,} tickets revoked\n", ending="")
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from notifications.models import Connection
+from notifications.models import Connection, Stream
 from notifications.wire.doorbell import stream_of
 from tickets.operators import operator
 
@@ -63,6 +63,9 @@ def test_who_is_connected_since_when_from_where_and_at_which_process(three):
         "connection": "a1",
         "user": "ann",
         "since": row.opened_at.isoformat(),
+        "position": None,
+        "behind": None,
+        "unacked": None,
         "network": "192.0.2.0/24",
         "protocol": "usher.v1",
         "server": "host:1:aa",
@@ -73,6 +76,18 @@ def test_who_is_connected_since_when_from_where_and_at_which_process(three):
     assert shown[0].split() == [*first]
     assert len(shown) == 4
     assert "dead" not in str(shown)
+
+
+def test_how_far_each_is(people):
+    ann, ben, _cleo = people
+    Stream.objects.filter(user=ann).delete()
+    Stream.objects.create(user=ann, head=12)
+    rows = [connection(ann, "a1", age=9, cursor=12, acked=10), connection(ann, "a2", age=8, cursor=5, acked=5)]
+    Connection.objects.bulk_create([*rows, connection(ben, "b1", cursor=0)])
+    places = [json.loads(line) for line in run("--json").splitlines()]
+    assert [(each["position"], each["behind"], each["unacked"]) for each in places] == [
+        *[(12, 0, 2), (5, 7, 0), (0, 0, None)],
+    ]
 
 
 def test_by_person_server_session_and_name(three):
@@ -99,7 +114,7 @@ def test_disconnecting_asks_is_audited_and_tells_their_processes(three, people, 
     assert run("--disconnect", "--user", "ann", "--reason", "lost laptop", "--yes") == "2 connections disconnected\n"
     assert marked() == {"a1", "a2"}
     assert [(item.stream, item.names) for item in told] == [(stream_of(people[0].pk), ["a1", "a2"])]
-    assert {(line["connection"], line["by"], line["reason"]) for line in audited()} == {
+    assert {(line["connection"], line["by"], line["why"]) for line in audited()} == {
         ("a1", operator(), "lost laptop"),
         ("a2", operator(), "lost laptop"),
     }

@@ -110,9 +110,9 @@ def test_revoking_asks_counts_and_says_who(row, user, audited):
         row(state)
     with pytest.raises(CommandError, match=r"Revoke 2 unspent tickets\? .* --yes"):
         run("revoke", "--user", "alice")
-    assert run("revoke", "--user", "alice", "--yes") == "2 tickets revoked\n"
+    assert run("revoke", "--user", "alice", "--reason", "lost laptop", "--yes") == "2 tickets revoked\n"
     assert {line["ticket"] for line in audited("ticket_revoked")} == {one.pk, two.pk}
-    assert {line["by"] for line in audited("ticket_revoked")} == {operator()}
+    assert {(line["by"], line["why"]) for line in audited("ticket_revoked")} == {(operator(), "lost laptop")}
     assert run("revoke", "--user", "alice", "--json") == '{"revoked": 0}\n', "and asks nobody about nothing"
 
 
