@@ -76,7 +76,10 @@ NUMBERS = dict.fromkeys(("head", "cursor", "state_version", "unread", "unseen", 
 EVENTS = [
     vocabulary.Welcome(
         **{"connection": "c", "user": vocabulary.User(7, "ann"), "epoch": "e", "recovered": False, **NUMBERS},
-        expires_at=NOW, grace_seconds=1.0, ping_seconds=1.0, server_time=NOW,
+        expires_at=NOW,
+        grace_seconds=1.0,
+        ping_seconds=1.0,
+        server_time=NOW,
     ),
     vocabulary.Notification(stream="u.7", seq=1, data=None, created_at=NOW, **WORDS),
     vocabulary.Notification(stream="t.a", seq=None, data=None, created_at=NOW, **WORDS),
