@@ -21,6 +21,7 @@ from .compose import compose
 from .forms import MessageForm, content_of
 from .live import kicking
 from .live.positions import with_position
+from .live.presence import lease_seconds
 from .models import Acked, Connection, Notification, Stream
 
 DISCONNECTED = AuditAct("connection_disconnected", "authz_admin", about=("by", "connection"))
@@ -88,12 +89,12 @@ class NotificationAdmin(StaffAdmin):
 @admin.register(Connection)
 class ConnectionAdmin(StaffAdmin):
     fields = (
-        *("name", "user", "session", "network", "protocol", "server", "opened_at", "leased_until"),
+        *("name", "user", "session", "network", "protocol", "server", "opened_at", "last_seen"),
         *("cursor", "behind", "unacked", "asked_at", "kicked_at", "kicked_code"),
     )
     list_display = (
         *("name", "user", "state", "opened_at", "cursor", "behind", "unacked"),
-        *("network", "protocol", "server", "session"),
+        *("network", "protocol", "server", "last_seen", "session"),
     )
     list_filter = ("server", "protocol")
     ordering = ("-opened_at",)
@@ -123,6 +124,11 @@ class ConnectionAdmin(StaffAdmin):
         if connection.kicked_at is None:
             return "live" if connection.asked_at is None else "live; was asked to re-authenticate"
         return f"being disconnected ({connection.get_kicked_code_display() or 'by staff'})"
+
+    @admin.display(description="last seen", ordering="leased_until")
+    def last_seen(self, connection: Connection) -> datetime:
+        """By its process, which says so every `PRESENCE_SECONDS` of all that it has."""
+        return connection.leased_until - lease_seconds()
 
     @admin.display(description="login session", ordering="session_id")
     def session(self, connection: Connection) -> str:

@@ -34,9 +34,11 @@ from .timing import LONGEST_DELAY, back_off
 
 log = logging.getLogger(__name__)
 
-# What the socket's library says of a handshake holds the ticket, so it may not say it.
+# What the socket's library says of a handshake holds the ticket, so it may not say it. By a filter as well: whoever
+# configures logging may set levels anew.
 _quiet = logging.getLogger(f"{__name__}.websockets")
 _quiet.setLevel(logging.WARNING)
+_quiet.addFilter(lambda record: record.levelno >= logging.WARNING)
 
 SENDINGS: Final = 3
 """How often `send` tries, since the key it sends along makes a repetition harmless."""

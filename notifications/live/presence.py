@@ -234,8 +234,13 @@ def purge(*, now: datetime) -> int:
 # --- On a database thread ---
 
 
+def lease_seconds() -> timedelta:
+    """How long a row is believed after its process was heard of."""
+    return timedelta(seconds=LEASES * conf.PRESENCE_SECONDS)
+
+
 def _lease() -> datetime:
-    return timezone.now() + timedelta(seconds=LEASES * conf.PRESENCE_SECONDS)
+    return timezone.now() + lease_seconds()
 
 
 def _write(server: str, came: list[Present], left: list[str], rose: dict[Any, int]) -> None:

@@ -223,8 +223,9 @@ async def test_an_offer_that_no_browser_makes_is_refused(site, beside, headers, 
     assert await knock(site.server, *headers) == answers.get(site.server.kind, 4505)
 
 
-async def test_an_endless_offer_is_refused_by_the_server(site, beside):
-    server, before = site.server, site.server.log_size()
+async def test_an_endless_offer_is_refused_by_the_server(make_site):
+    server = make_site(LOG_LEVELS="uvicorn=INFO").server
+    before = server.log_size()
     endless: Header = (OFFER, "usher.v1, " + "a" * 20_000)
     if server.kind == "daphne":
         assert await knock(server, endless) == CUT
@@ -378,14 +379,15 @@ async def test_a_position_that_is_none_is_refused(site, beside, query):
 # Secrets ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_ticket_is_nowhere_in_the_log_whatever_carried_it(site, beside, alice):
-    server, before = site.server, site.server.log_size()
+async def test_a_ticket_is_nowhere_in_the_log_whatever_carried_it(make_site):
+    server = make_site(LOG_LEVELS="uvicorn=INFO").server  # as nobody should have it
+    alice, before = person(server, "alice"), server.log_size()
     tickets = [await alice.ticket() for _ in range(8)]
     query = f"since=marker:1&ticket={tickets[0]}&Ticket={tickets[1]}&%74icket={tickets[2]}&token={tickets[3]}".encode()
     await knock(server, (OFFER, "usher.v1"), offer(tickets[4]), authorization(tickets[5]), path=b"/ws/?" + query)
     await knock(server, (OFFER, f"usher.v1, USHER.TICKET.{tickets[6]}, usher.ticket."), ("Cookie", tickets[7]))
     said = server.log_since(before)
-    # uvicorn writes the query string down, which shows that the search would find something.
+    # uvicorn writes the query string down there, which shows that the search would find something.
     assert ("since=marker" in said) == (server.kind == "uvicorn")
     assert not [ticket for ticket in tickets if ticket[:24] in said]
     assert not re.search(r"usher\.ticket\.", said, re.IGNORECASE)

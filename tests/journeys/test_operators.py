@@ -45,7 +45,7 @@ async def test_a_connection_is_listed_and_disconnected_on_another_process(make_s
         await stays.send({"type": "ping", "ref": "still here"})
         await stays.expect("pong", ref="still here")
     audited = [json.loads(line[line.index("{") :]) for line in said.splitlines() if "connection_disconnected" in line]
-    assert [(line["connection"], line["reason"]) for line in audited] == [(name, "lost laptop")]
+    assert [(line["connection"], line["why"]) for line in audited] == [(name, "lost laptop")]
     assert audited[0]["by"].startswith("os:")
 
 

@@ -73,6 +73,14 @@ def test_how_far_a_connection_is(admin_client, people, django_assert_max_num_que
         assert len(listed(admin_client, CONNECTIONS)) == 53
 
 
+def test_when_it_was_last_heard_of(admin_client, ann):
+    connect(ann, "c1", leased_until=timezone.now() + timedelta(seconds=40))
+    (row,) = admin_client.get(CONNECTIONS).context["cl"].result_list
+    ago = timezone.now() - ConnectionAdmin(Connection, None).last_seen(row)
+    assert timedelta(seconds=5) <= ago < timedelta(seconds=15), "it is believed for 45 s"
+    assert "Last seen" in admin_client.get(f"{CONNECTIONS}c1/change/").content.decode()
+
+
 def test_one_whose_lease_is_over_is_not(admin_client, ann):
     connect(ann, "alive"), connect(ann, "dead", leased_until=timezone.now())
     assert listed(admin_client, CONNECTIONS) == ["alive"]

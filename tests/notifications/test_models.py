@@ -166,12 +166,14 @@ def test_connections_go_with_their_person(ann, ben):
     assert [row.name for row in Connection.objects.all()] == ["b"]
 
 
-def test_connections_are_for_staff_to_see_and_disconnect_and_for_nobody_to_write():
+def test_connections_are_for_staff_to_see_disconnect_and_ask_and_for_nobody_to_write():
     from django.contrib.auth.models import Permission
 
     granted = Permission.objects.filter(content_type__app_label="notifications", content_type__model="connection")
     assert set(granted.values_list("codename", flat=True)) == {
-        *("view_connection", "disconnect_connection", "ask_connection"),
+        "view_connection",
+        "disconnect_connection",
+        "ask_connection",
     }
 
 

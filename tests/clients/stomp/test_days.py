@@ -183,3 +183,12 @@ async def test_older_versions(topical_site, remote, version):
         await client.tell("ack", message=-1, headers={"receipt": "acked"})
         await client.tell("nack", message=-2, headers={"receipt": "nacked"})
         await client.expect("receipt", **{"receipt-id": "nacked"})
+
+        # Who does not ack goes on when those who did are gone.
+        await subscribe(client, OWN, "never acks")
+        for gone in ("s", "again"):
+            await client.tell("unsubscribe", id=gone, headers={"receipt": f"{gone} is gone"})
+            await client.expect("receipt", **{"receipt-id": f"{gone} is gone"})
+        tell(site, old, "two")
+        (message,) = await heard(client)
+        assert (message["headers"]["subscription"], message["headers"]["x-seq"]) == ("never acks", "2")

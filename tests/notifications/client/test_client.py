@@ -187,6 +187,7 @@ async def test_requests():
 async def test_no_credential_is_written_down(caplog):
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="notifications")  # whatever the site's own settings say
+    caplog.set_level(logging.DEBUG, logger="notifications.client.client.websockets")  # as `dictConfig` would
     server = Server([said.welcome(now()), said.bye(CloseCode.LOGGED_OUT)])
     async with server.client() as client:
         assert repr(client) == "<Client of http://site.example, idle>"
