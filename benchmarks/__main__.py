@@ -26,7 +26,7 @@ from tests.support.processes import ROOT
 WORKLOADS = {
     "a": "a frame, each person told alone",
     "b": "a frame, all told at once",
-    "c": "a frame, one stream heard by all",
+    "c": "a frame, one topic heard by all",
 }
 
 

@@ -10,6 +10,7 @@ import django
 
 django.setup()
 
+from django.conf import settings  # noqa: E402
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model  # noqa: E402
 from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.contrib.sessions.models import Session  # noqa: E402
@@ -64,7 +65,7 @@ def cookies(user_ids: Sequence[int]) -> list[str]:
     for pk in user_ids:
         signed_in = {
             SESSION_KEY: str(pk),
-            BACKEND_SESSION_KEY: "django.contrib.auth.backends.ModelBackend",
+            BACKEND_SESSION_KEY: settings.AUTHENTICATION_BACKENDS[0],
             HASH_SESSION_KEY: users[pk].get_session_auth_hash(),
         }
         later = timezone.now() + timedelta(days=1)

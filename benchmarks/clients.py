@@ -1,11 +1,14 @@
 """A client of a load generator, in the protocols that are compared. They differ in few words."""
 
 import asyncio
+import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from benchmarks.content import TOPIC
 from benchmarks.frames import CLOSE, PING, PONG, TEXT, Reader, frame, upgrade_request
 
 if TYPE_CHECKING:
@@ -34,11 +37,18 @@ class Dialect:
     """In the first frame that says that the client is in; empty: the handshake itself says it."""
     replies: dict[bytes, bytes] = field(default_factory=dict)
     """What is to be answered at once: start of a payload -> answer."""
+    subscribe: bytes = b""
+    """What it says when it is welcome, to hear the topic of workload (c); empty: it hears what it hears."""
+    subscribed: bytes = b""
+    """In the frame that says that it does; only then is it in."""
 
 
-def _usher(host: str, ticket: str) -> bytes:
-    offers = {"Sec-WebSocket-Protocol": f"usher.v1, usher.ticket.{ticket}"}
+def _offer(protocol: str, host: str, ticket: str) -> bytes:
+    offers = {"Sec-WebSocket-Protocol": f"{protocol}, usher.ticket.{ticket}"}
     return upgrade_request("/ws/", host=host, headers=offers)
+
+
+_usher = partial(_offer, "usher.v1")
 
 
 def _cookie(host: str, key: str) -> bytes:
@@ -61,6 +71,43 @@ DIALECTS = {
     # Engine.IO 4 in front (0 open, 2 ping, 3 pong, 4 message), Socket.IO 5 behind it (0 connect, 2 event).
     "socket.io": Dialect(
         _socketio, "cookies", welcome=b'40{"sid"', ack=b'42["ack",{"seq":%b}]', replies={b"0{": b"40", b"2": b"3"}
+    ),
+}
+
+
+# A stream that many hear. The plain way has a group for it, and Socket.IO a room, as they have for a person.
+_OURS = DIALECTS["usher"]
+ON_A_TOPIC = {
+    **DIALECTS,
+    "usher": replace(
+        _OURS,
+        ack=b'{"type":"ack","stream":"t.%s","seq":%%b}' % TOPIC.encode(),
+        subscribe=b'{"type":"subscribe","topic":"%s"}' % TOPIC.encode(),
+        subscribed=b'"subscribed"',
+    ),
+    # The credential is a ticket beside the subprotocol; CONNECT then has none.
+    "stomp": Dialect(
+        partial(_offer, "v12.stomp"),
+        "tickets",
+        greeting=b"CONNECT\naccept-version:1.2\n\n\0",
+        welcome=b"CONNECTED\n",
+        subscribe=b"SUBSCRIBE\nid:1\ndestination:/topic/%s\nack:client\nreceipt:r\n\n\0" % TOPIC.encode(),
+        subscribed=b"RECEIPT\n",
+        notification=b"MESSAGE\n",
+        position=re.compile(rb"\nack:(\S+)"),
+        ack=b"ACK\nid:%b\n\n\0",
+    ),
+    # Its clients cannot ack.
+    "cable": Dialect(
+        partial(_offer, "actioncable-v1-json"),
+        "tickets",
+        welcome=b'{"type":"welcome"',
+        subscribe=json.dumps(
+            {"command": "subscribe", "identifier": json.dumps({"channel": "TopicChannel", "topic": TOPIC})}
+        ).encode(),
+        subscribed=b'{"type":"confirm_subscription"',
+        notification=b'{"identifier":',
+        ack=b"",
     ),
 }
 
@@ -149,13 +196,23 @@ class Client(asyncio.Protocol):
             self._swarm.told(self, payload)
             self._owe_ack(payload)
             return
-        if not self._ready.done() and self._swarm.dialect.welcome in start:
-            self._let_in()
+        if not self._ready.done():
+            self._come_in(start)
         elif b'"bye"' in start:
             self.closed = payload.decode()
         for said, answer in self._swarm.dialect.replies.items():
             if payload.startswith(said):
                 self.say(answer)
+
+    def _come_in(self, start: bytes) -> None:
+        dialect = self._swarm.dialect
+        if dialect.subscribed and dialect.subscribed in start:
+            self._let_in()
+        elif dialect.welcome in start:
+            if dialect.subscribe:
+                self.say(dialect.subscribe)
+            else:
+                self._let_in()
 
     def _let_in(self) -> None:
         if not self._ready.done():
@@ -182,7 +239,7 @@ class Client(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         self.unacked = 0
-        if not self.transport.is_closing():
+        if not self.transport.is_closing() and self._swarm.dialect.ack:
             self.say(self._swarm.dialect.ack % self.position)
             self._swarm.acked += 1
 

@@ -11,3 +11,6 @@ WHAT: dict[str, Any] = {
     "data": {"build": 1742},
 }
 """An ordinary notification; its frame has about 400 bytes."""
+
+TOPIC = "benchmark"
+"""What everybody hears in workload (c)."""

@@ -3,7 +3,8 @@
     python -m benchmarks.fanout --workload c --server uvicorn --layer redis --sockets 1000
 
 (a) one notification to each of N people, one by one; (b) the same to all of them with one call; (c) one notification to
-N sockets that hear the same stream. All sides run side by side on one database and take turns.
+N sockets that hear the same topic, for which the plain way has a group. All sides run side by side on one database and
+take turns.
 
 Clients ack when 32 notifications are un-acked, else 5 s after the oldest. So the cost of acks depends on how busy a
 stream is, and both ends are measured: `busy`, where each notification makes one client in 32 ack, as in a stream that
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 import uvloop
 
 from benchmarks.arena import Arena, Site
-from benchmarks.clients import DIALECTS
+from benchmarks.clients import DIALECTS, ON_A_TOPIC
 from benchmarks.measuring import Sample, Side, number, ratio, table
 from benchmarks.profiling import Profiler
 from benchmarks.servers import Server
@@ -62,7 +63,8 @@ class Contender:
         """Start the server and open all sockets: of one person in workload (c), else each of another one."""
         self._people = people
         self.server = await self.site.server(self.wanted.server, self.side)
-        self.swarm = Swarm(DIALECTS[self.side], port=self.server.port)
+        dialects = ON_A_TOPIC if self.wanted.workload == "c" else DIALECTS
+        self.swarm = Swarm(dialects[self.side], port=self.server.port)
         await self.site.let_in(self.swarm, people * self.wanted.sockets if len(people) == 1 else people)
 
     async def repeat(self, rounds: int = 0) -> Sample:
@@ -151,7 +153,9 @@ def options() -> argparse.ArgumentParser:
         help="notifications to each socket in a repetition of the plain side; others get 3 times as many",
     )
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--sides", default="usher,plain", help="which to run, in this order: usher,plain,socket.io")
+    parser.add_argument(
+        "--sides", default="usher,plain", help="in this order; (c) knows usher,stomp,cable,plain,socket.io"
+    )
     parser.add_argument("--profile", action="store_true", help="sample each server during one more repetition")
     return parser
 

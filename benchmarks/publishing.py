@@ -12,10 +12,10 @@ from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from benchmarks.content import WHAT
+from benchmarks.content import TOPIC, WHAT
 from benchmarks.plain.consumer import group_of
 from benchmarks.plain.models import Message
-from notifications.api import notify, notify_many
+from notifications.api import notify, notify_many, notify_topic
 
 
 def _event(message: Message) -> dict[str, Any]:
@@ -27,6 +27,10 @@ def _event(message: Message) -> dict[str, Any]:
 
 def usher_one(user_id: int, data: dict[str, Any] | None = None) -> None:
     notify(user_id, **(WHAT if data is None else WHAT | {"data": data}))
+
+
+def usher_topic(_user_id: int) -> None:
+    notify_topic(TOPIC, **WHAT)
 
 
 def usher_many(user_ids: Sequence[int]) -> None:
@@ -66,6 +70,10 @@ def plain_after_commit(user_id: int, data: dict[str, Any]) -> None:
 
 ONE: dict[str, Callable[..., None]] = {"usher": usher_one, "plain": plain_one}
 MANY: dict[str, Callable[..., None]] = {"usher": usher_many, "plain": plain_many}
+ON_A_TOPIC: dict[str, Callable[..., None]] = {
+    **dict.fromkeys(("usher", "stomp", "cable"), usher_topic),
+    "plain": plain_one,
+}
 STEADY: dict[str, Callable[..., None]] = {"usher": usher_one, "plain": plain_after_commit}
 
 
@@ -77,7 +85,7 @@ def publish(*, side: str, workload: str, user_ids: Sequence[int], rounds: int) -
             MANY[side](user_ids)
         else:
             for user_id in user_ids:
-                ONE[side](user_id)
+                (ON_A_TOPIC if workload == "c" else ONE)[side](user_id)
     return {"wall": time.monotonic() - wall, "cpu": time.process_time() - cpu}
 
 
@@ -103,7 +111,7 @@ def steadily(*, side: str, user_ids: Sequence[int], rate: float, first: int, cou
 async def view(request: HttpRequest) -> JsonResponse:
     """POST what `publish()` takes. The plain way publishes on the server's own loop, which is the kindest to it."""
     wanted = json.loads(request.body)
-    if wanted["side"] == "usher":
+    if wanted["side"] in ("usher", "stomp", "cable"):
         return JsonResponse(await asyncio.to_thread(publish, **wanted))
     for _ in range(wanted["rounds"]):
         if wanted["workload"] == "b":

@@ -18,7 +18,7 @@ COMMANDS: dict[str, list[str]] = {
     "daphne": [*OPTIONS["daphne"], "--verbosity=0"],
 }
 APPLICATIONS = {
-    "usher": "project.asgi:application",
+    **dict.fromkeys(("usher", "stomp", "cable"), "project.asgi:application"),
     "plain": "benchmarks.plain.asgi:application",
     "jwt": "benchmarks.plain.asgi:application",
 }
