@@ -139,6 +139,20 @@ describe("a subscription", () => {
     assert.deepEqual([stage.questions.length, stage.of("gap")], [1, []]);
   });
 
+  test("is told of numbers that were taken back", async () => {
+    const stage = await topical();
+    const orders = stage.listen("orders.7");
+    stage.answer();
+    stage.say("orders.7", 11, 12);
+    stage.socket.say({ type: "reset", stream: "t.orders.7", reason: "ahead", epoch: "t1", head: 10, oldest: 1 });
+    await stage.clock.advance(5_000);
+    assert.deepEqual(stage.socket.of("ack"), [], "nobody waits for those");
+    stage.say("orders.7", 11);
+    assert.deepEqual(stage.numbers(orders), [11, 12, "gap ahead 10", 11]);
+    await stage.clock.advance(5_000);
+    assert.deepEqual(stage.socket.of("ack"), [{ type: "ack", stream: "t.orders.7", seq: 11 }]);
+  });
+
   test("skips what is not to be told", async () => {
     const stage = await topical();
     const orders = stage.listen("orders.7");
@@ -263,6 +277,17 @@ describe("what cannot be decided now", () => {
     assert.equal(stage.of("error").length, 3);
   });
 
+  test("is not asked sooner because somebody else comes", async () => {
+    const stage = await topical();
+    stage.clock.chance = 0.5;
+    stage.listen("orders.7");
+    stage.error({ code: "unavailable" });
+    stage.listen("orders.7");
+    assert.equal(stage.questions.length, 1);
+    await stage.clock.advance(250);
+    assert.equal(stage.questions.length, 2);
+  });
+
   test("waits as long as the server asks", async () => {
     const stage = await topical();
     const orders = stage.listen("orders.7");
@@ -337,6 +362,32 @@ describe("several who listen to one topic", () => {
     assert.deepEqual(stage.numbers(ahead), ["replayed 12", 14]);
   });
 
+  test("who begins with what is new while another is told what it missed hears nothing of that", async () => {
+    const stage = await topical();
+    const back = stage.listen("orders.7", SINCE);
+    stage.answer();
+    stage.notify(5, { stream: "t.orders.7", replayed: true });
+    const late = stage.listen("orders.7");
+    stage.replay("orders.7", 6, 7, 8, 9, 10);
+    stage.say("orders.7", 11);
+    assert.deepEqual([stage.numbers(late), stage.questions.length], [["replayed 10", 11], 1]);
+    assert.deepEqual(stage.numbers(back).slice(-3), ["(10)", "replayed 10", 11]);
+  });
+
+  test("of whom some are further back than what is kept: the others miss nothing", async () => {
+    const stage = await topical();
+    const [old, kept] = [1, 6].map((seq) => stage.listen("orders.7", { epoch: "t1", seq }));
+    stage.answer({ cursor: 10 });
+    stage.socket.say({ type: "reset", stream: "t.orders.7", reason: "expired", epoch: "t1", head: 10, oldest: 4 });
+    assert.deepEqual([stage.numbers(old), stage.numbers(kept)], [["gap expired 10"], []]);
+    stage.answer();
+    assert.equal(stage.questions.at(-1), "subscribe orders.7 t1:6");
+    stage.answer();
+    stage.replay("orders.7", 7, 8, 9, 10);
+    assert.deepEqual(stage.numbers(kept), ["(7)", "(8)", "(9)", "(10)", "replayed 10"]);
+    assert.deepEqual(stage.numbers(old), ["gap expired 10", "replayed 10"]);
+  });
+
   test("a position that nobody can go on from costs the others nothing", async () => {
     const stage = await topical();
     const live = stage.listen("orders.7");
@@ -394,6 +445,28 @@ describe("acks", () => {
     stage.say("orders.7", 12);
     await stage.clock.advance(6_000);
     assert.deepEqual(stage.socket.of("ack"), []);
+  });
+
+  test("are not for what is not theirs any more", async () => {
+    const stage = await topical();
+    stage.listen("orders.7");
+    stage.answer();
+    stage.say("orders.7", 11);
+    stage.socket.say({ type: "denied", stream: "t.orders.7", topic: "orders.7", code: "forbidden" });
+    await stage.clock.advance(6_000);
+    assert.deepEqual(stage.socket.of("ack"), []);
+  });
+
+  test("that make much room are always heard", async () => {
+    const stage = await topical();
+    for (const name of ["large", ...Array.from({ length: 8 }, (_, number) => `desk.${number}`)]) {
+      stage.listen(name);
+      stage.answer();
+      if (name !== "large") stage.say(name, 11);
+    }
+    await stage.clock.advance(5_000);
+    for (let seq = 11; seq <= 42; seq += 1) stage.say("large", seq);
+    assert.deepEqual(stage.socket.of("ack").slice(8), [{ type: "ack", stream: "t.large", seq: 42 }]);
   });
 
   test("of many streams come no faster than the server hears them", async () => {

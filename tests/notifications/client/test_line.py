@@ -62,6 +62,14 @@ def test_of_many_streams_no_faster_than_the_server_hears_them():
     assert sorted(streams) == sorted(f"t.{number}" for number in range(30))
 
 
+def test_what_makes_much_room_is_always_heard():
+    line = Line(said.welcome(), 0.0)
+    for number in range(8):
+        line.took(1, 0.0, f"t.{number}")
+    assert len(line.due(5.0)) == 8
+    assert [line.took(seq, 5.0) for seq in range(1, 33)][-1] == [ack(32)]
+
+
 def test_one_stream_is_forgotten_and_the_others_are_not():
     line = Line(said.welcome(), 0.0)
     line.took(1, 0.0)

@@ -96,6 +96,25 @@ def test_nobody_listens_any_more_before_it_was_answered(wanted_again):
     assert hear(made, said.unsubscribed("a", "topic-2")) == ([], then)
 
 
+def test_who_leaves_and_comes_back_is_acked_as_ever():
+    made = topics()
+    hear(made, said.subscribed("a", "topic-1"), said.reset(9, stream=A))
+    made.unsubscribe("a")
+    made.subscribe("a", None)
+    hear(made, said.unsubscribed("a", "topic-2"), said.subscribed("a", "topic-3", head=9), *of_a(10))
+    assert made.took(*of_a(10)) is True
+
+
+def test_who_left_and_came_back_while_it_could_not_be_decided_is_asked_about_once():
+    made = topics()
+    made.unsubscribe("a")
+    made.subscribe("a", SINCE)
+    made.erred(Error(code="unavailable", detail="", ref="topic-1"), 0.0)
+    assert made.due(made.wake_at) == [subscribe(2, "e1:4")]
+    begun = said.subscribed("a", "topic-2", head=4)
+    assert hear(made, begun, *of_a(5)) == ([begun, *of_a(5)], [])
+
+
 def test_what_is_listened_to_is_left_as_it_is():
     made = topics(SINCE)
     assert made.subscribe("a", Position("e1", 1)) == []
@@ -193,6 +212,15 @@ def test_a_life_tells_the_reader_of_everything():
     assert life.takes_all() == [begun, *of_a(1), reset, *of_a(4), denied]
     assert life.at(20.0).sent == [], "nobody waits for acks of it"
     assert {Subscribed, Denied, Notification} >= {type(begun), type(denied)}
+
+
+def test_a_reset_leaves_nothing_to_ack():
+    life = Life().connected()
+    life.did(life.connection.subscribe("a", None))
+    life.hears(said.subscribed("a", "topic-1"), *of_a(1))
+    life.takes_all()
+    life.hears(said.reset(0, stream=A))
+    assert life.at(6.0).sent == []
 
 
 def test_who_leaves_is_told_nothing_of_what_has_arrived():
