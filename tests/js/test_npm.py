@@ -14,7 +14,7 @@ from tests.support.processes import ROOT
 MANIFEST = json.loads((ROOT / "npm" / "package.json").read_text())
 TSC = ROOT / "node_modules" / "typescript" / "bin" / "tsc"
 
-MODULES = {"client", "closing", "line", "listeners", "position", "reauth", "subscription", "timing", "topics"}
+MODULES = {"client", "closing", "line", "listeners", "position", "reauth", "subscription", "timing", "topic", "topics"}
 
 # Each line that `@ts-expect-error` stands above is wrong; were one of them right, that would be the error.
 USE = """
