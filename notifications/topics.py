@@ -23,15 +23,15 @@ import asyncio
 import inspect
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, close_old_connections, transaction
 from django.http import Http404
 
 from tickets.api import in_thread
@@ -78,6 +78,10 @@ class Rule:
     def place(self) -> str:
         """Where it stands, for people to find it."""
         return f"{self.function.__module__}.{self.function.__qualname__}"
+
+    @property
+    def is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.function)
 
     @property
     def own_words(self) -> int:
@@ -168,13 +172,22 @@ def find(name: str) -> tuple[Rule, Params] | None:
     return max(fitting, key=lambda found: found[0].own_words, default=None)
 
 
-async def decide(user_id: Any, name: str) -> Decision:
-    """Whether somebody may listen to a topic now. Raises what a database that does not answer raises, and no more."""
+async def decide(user_id: Any, name: str, run: Callable[..., Awaitable[Any]] = in_thread) -> Decision:
+    """Whether somebody may listen to a topic now. Raises what a database that does not answer raises, and no more.
+    `run` is how to get onto a thread."""
     found = find(name) if is_name(name) else None
-    if found is None or not inspect.iscoroutinefunction(found[0].function):
-        return await in_thread(decide_now, user_id, name)
-    user, fence = await in_thread(_before, user_id, name)
-    decision = await _ask_async(found, user) if user else _nobody(found)
+    if found is None:
+        return decide_now(user_id, name)  # which asks nobody
+    if not found[0].is_async:
+        decided: Decision = await run(decide_now, user_id, name)
+        return decided
+    user, fence = await run(_before, user_id, name)
+    try:
+        decision = await _ask_async(found, user) if user else _nobody(found)
+    except (OperationalError, InterfaceError):
+        # Nobody else looks after the connection that async code has, on a thread of asgiref's: it would stay broken.
+        await sync_to_async(close_old_connections)()
+        raise
     return _told(user_id, name, decision._replace(fence=fence))
 
 
@@ -186,7 +199,7 @@ def decide_now(user_id: Any, name: str) -> Decision:
     user, fence = _before(user_id, name)
     if user is None:
         decision = _nobody(found)
-    elif inspect.iscoroutinefunction(found[0].function):
+    elif found[0].is_async:
         decision = async_to_sync(_ask_async)(found, user)
     else:
         decision = _ask(found, user)
@@ -211,7 +224,7 @@ def _ask(found: tuple[Rule, Params], user: Any) -> Decision:
     asked, params = found
     try:
         return _decision(asked, asked.function(user, **params))
-    except Exception as error:  # noqa: BLE001 (whatever the site's rule raises)
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (whatever the site's rule raises)
         return _failed(asked, error)
 
 
@@ -219,8 +232,11 @@ async def _ask_async(found: tuple[Rule, Params], user: Any) -> Decision:
     asked, params = found
     try:
         return _decision(asked, await asked.function(user, **params))
-    except asyncio.CancelledError:
-        raise
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return _failed(asked, error)  # it was not we who are cancelled, but something that the rule waited for
     except Exception as error:  # noqa: BLE001 (as above)
         return _failed(asked, error)
 
@@ -231,7 +247,7 @@ def _decision(asked: Rule, answer: Any) -> Decision:
     return Decision(False, asked.place, f"the rule answered {type(answer).__name__}, which is neither True nor False")
 
 
-def _failed(asked: Rule, error: Exception) -> Decision:
+def _failed(asked: Rule, error: BaseException) -> Decision:
     if isinstance(error, OperationalError | InterfaceError):
         raise error  # nobody can tell now
     if isinstance(error, Denied | ObjectDoesNotExist | Http404):

@@ -32,7 +32,7 @@ from tickets.grants import EndReason, Grant, Purpose, SessionState
 from .. import figures
 from ..wire.closing import CloseCode
 from ..wire.codec import BadFrame, Manner
-from ..wire.doorbell import Asked, Kicked, stream_of_topic, topic_of
+from ..wire.doorbell import Asked, Kicked, stream_of_topic
 from ..wire.streams import Announcement, Change, Opening, Page, Position
 from ..wire.vocabulary import (
     UNSET,
@@ -124,8 +124,9 @@ NATIVE_MANNER: Final = Manner()
 # What a client is asked to wait before it comes back; its own back-off where nothing stands here.
 RETRY_AFTER_SECONDS: Final = {CloseCode.UNAVAILABLE: 1.0, CloseCode.TOO_SLOW: 1.0, CloseCode.RATE_LIMITED: 10.0}
 _KICKS: Final = {int(code): code for code in (CloseCode.DISCONNECTED_BY_STAFF, CloseCode.TOO_MANY_CONNECTIONS)}
-# `state` commands waiting for the one that is being carried out.
+# `state` commands waiting for the one that is being carried out, and `subscribe` commands for the same decision.
 WAITING_MARKS: Final = 50
+WAITING_REFS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +159,16 @@ class _Stream:
     # While set, notifications up to this number are a replay; reaching it is said as `caught_up`.
     replay_to: int | None = None
     unacked: list[int] = field(default_factory=list)  # ascending
+    acked: int = 0  # by an ack that is to count when small ones may again
+    not_before: float = 0.0  # when to try again what failed, or must be paced
     topic: str | None = None  # None: the person's own
     # Of a topic: the newest fence under which the person was found to be allowed to listen.
     fence: int = 0
+    turn: int = 0  # of the `Ask` whose answer counts
     ask_failed: bool = False
+    # The answer that is under way may be older than what the person may do now: one more is needed.
+    ask_again: bool = False
+    refs: list[str | None] = field(default_factory=list)  # of `Follow` while it is asked
     # Nothing may be said now: the person is asked about, or has not asked for their own yet.
     shut: bool = False
     paced: bool = False
@@ -175,10 +182,13 @@ class _Stream:
 class _Wish:
     """A topic that is asked for."""
 
+    topic: str
     since: Since | None
     refs: list[str | None]
     paced: bool
+    turn: int = 0  # of the `Listen` whose answer counts; 0: none is under way
     fence: int = -1  # the newest one met meanwhile
+    ask_again: bool = False  # as in a stream
 
 
 class Connection:
@@ -220,6 +230,7 @@ class Connection:
         "_state_version",
         "_streams",
         "_token",
+        "_turn",
         "_unacked",
         "_wishes",
         "code",
@@ -272,6 +283,7 @@ class Connection:
         self._streams: dict[str, _Stream] = {}
         self._early: dict[str, Announcement] = {}  # announced between joining and `opened`: the newest of each stream
         self._wishes: dict[str, _Wish] = {}  # topics that are asked for, by their streams
+        self._turn = 0  # of the last `Listen` or `Ask`
         self._unacked = 0  # of all streams together
         self._paces: Bucket | None = None  # of streams whose client does not ack
         self._stalled_since = inf
@@ -596,12 +608,31 @@ class Connection:
             releases = bisect_right(stream.unacked, command.seq)
             # A quarter at most: in a small window fewer than FREE_ACK could be all that will ever be acked.
             free = min(FREE_ACK, max(1, self.limits.window // 4))
-            if releases == 0 or (releases < free and self._small_acks.take(now)):
-                return  # acks are cumulative: the next one will say the same
+            if releases == 0:
+                return
+            if releases < free and (wait := self._small_acks.take(now)):
+                # Not forgotten: of many streams with one notification each, none may ever be acked again.
+                stream.acked = max(stream.acked, command.seq)
+                self._retry_by(now + wait)
+                return
+            self._count_ack(stream, command.seq)
+            self._advance(steps, now)
+
+    def _count_ack(self, stream: _Stream, seq: int) -> None:
+        releases = bisect_right(stream.unacked, seq)
+        if releases:
             del stream.unacked[:releases]
             self._unacked -= releases
             self._stalled_since = inf
-            self._advance(steps, now)
+
+    def _count_late_acks(self, now: float) -> None:
+        late = [stream for stream in self._streams.values() if stream.acked]
+        if late and (wait := self._small_acks.take(now)):
+            self._retry_by(now + wait)
+            return
+        for stream in late:
+            self._count_ack(stream, stream.acked)
+            stream.acked = 0
 
     @property
     def _personal(self) -> str:
@@ -616,20 +647,48 @@ class Connection:
             self._error(steps, "invalid", "since is <epoch>:<seq>.", command.ref)
         elif self.phase is not Phase.OPEN:
             self._error(steps, "reauth_required", "Re-authenticate first.", command.ref)
-        elif name in self._wishes:  # the answer will be the same
-            self._wishes[name].refs.append(command.ref)
+        elif (wish := self._wishes.get(name)) is not None:
+            self._wait(steps, wish.refs, command.ref)
         elif (stream := self._streams.get(name)) is not None:
-            if stream.topic is None and stream.shut:
-                self._begin(stream, since, command, now)
-            self._say_subscribed(steps, stream, command.ref)
-            self._advance(steps, now)
+            self._follow_again(steps, stream, since, command, now)
         elif command.topic is None:
             raise RuntimeError("the person's own stream is there from the start")
         elif len(self._streams) + len(self._wishes) > self.limits.topics:
             self._deny(steps, command.topic, "too_many_topics", [command.ref])
         else:
-            self._wishes[name] = _Wish(since, [command.ref], command.paced)
-            steps.append(Listen(command.topic))
+            wish = self._wishes[name] = _Wish(command.topic, since, [command.ref], command.paced)
+            self._listen(steps, wish)
+
+    def _follow_again(
+        self, steps: list[Step], stream: _Stream, since: Since | None, command: Follow, now: float
+    ) -> None:
+        if stream.topic is not None and (stream.shut or self._checking):
+            if not stream.shut:  # the session is in doubt, after which it is asked
+                self._ask(steps, stream)
+            self._wait(steps, stream.refs, command.ref)
+            return
+        if stream.shut:
+            self._begin(stream, since, command, now)
+        self._say_subscribed(steps, stream, command.ref)
+        self._advance(steps, now)
+
+    def _wait(self, steps: list[Step], refs: list[str | None], ref: str | None) -> None:
+        """For an answer that will be the same."""
+        if len(refs) < WAITING_REFS:
+            refs.append(ref)
+        else:
+            self._error(steps, "busy", "Too many subscribe commands are waiting.", ref)
+
+    def _listen(self, steps: list[Step], wish: _Wish) -> None:
+        # All that was met so far is older than this question.
+        wish.fence, wish.ask_again = -1, False
+        self._early.pop(stream_of_topic(wish.topic), None)
+        wish.turn = self._next_turn()
+        steps.append(Listen(wish.topic, wish.turn))
+
+    def _next_turn(self) -> int:
+        self._turn += 1
+        return self._turn
 
     def _begin(self, stream: _Stream, since: Since | None, command: Follow, now: float) -> None:
         """Say the person's own stream, to a client that had to ask for it."""
@@ -655,25 +714,30 @@ class Connection:
         elif wish or name in self._streams:
             self._forget(steps, command.topic, now)
 
-    def subscribed(self, position: Position, fence: int, now: float) -> list[Step]:
+    def subscribed(self, asked: Listen, position: Position, fence: int, now: float) -> list[Step]:
         """
         What `Listen` asked for: the person may listen, as of `fence`; the group was joined, and then `position` read.
         """
         steps = self._due(now)
-        wish = self._wishes.pop(position.stream, None)
-        topic = topic_of(position.stream)
-        if topic is None or self.phase is Phase.CLOSED:
-            return steps
-        if wish is None:  # nobody wants it any more
-            if position.stream not in self._streams:
-                self._forget(steps, topic, now)
+        wish = self._wished(steps, asked, now)
+        if wish is None:
             return steps
         if self.phase is not Phase.OPEN:
-            for ref in wish.refs:
-                self._error(steps, "reauth_required", "Re-authenticate first.", ref)
-            self._forget(steps, topic, now)
+            self._fail_wish(steps, wish, "reauth_required", "Re-authenticate first.", now)
             return steps
-        stream = _Stream(position.stream, position.epoch, position.head, position.head, topic=topic, fence=fence)
+        early = self._early.get(position.stream)
+        met = max(position.fence, wish.fence, early.fence if early else -1)
+        if self._checking:
+            wish.turn = 0  # until it is known whether the session stands
+        elif wish.ask_again or met > fence:  # where the topic stands is said to nobody who may not know it by now
+            self._listen(steps, wish)
+        else:
+            self._begin_topic(steps, wish, position, fence, now)
+        return steps
+
+    def _begin_topic(self, steps: list[Step], wish: _Wish, position: Position, fence: int, now: float) -> None:
+        del self._wishes[position.stream]
+        stream = _Stream(position.stream, position.epoch, position.head, position.head, topic=wish.topic, fence=fence)
         self._pace(stream, wish.paced, now)
         self._streams[position.stream] = stream
         reason = _resume(stream, wish.since, position)
@@ -684,50 +748,79 @@ class Connection:
         early = self._early.pop(stream.name, None)
         if early is not None:
             self._learn(stream, early.epoch, early.seq)
-        self._note_topic_fence(steps, stream, max(position.fence, wish.fence, early.fence if early else -1))
         self._advance(steps, now)
-        return steps
 
-    def denied(self, topic: str, now: float) -> list[Step]:
+    def _wished(self, steps: list[Step], asked: Listen, now: float) -> _Wish | None:
+        """The wish that this question was asked for. Where nobody has it any more, the group is left."""
+        name = stream_of_topic(asked.topic)
+        wish = self._wishes.get(name)
+        if self.phase is Phase.CLOSED:
+            return None
+        if wish is None and name not in self._streams:
+            self._forget(steps, asked.topic, now)
+        return wish if wish is not None and wish.turn == asked.turn else None
+
+    def _fail_wish(self, steps: list[Step], wish: _Wish, code: str, detail: str, now: float) -> None:
+        del self._wishes[stream_of_topic(wish.topic)]
+        for ref in wish.refs:
+            self._error(steps, code, detail, ref)
+        self._forget(steps, wish.topic, now)
+
+    def denied(self, asked: Listen | Ask | Load, now: float) -> list[Step]:
         """The person may not listen to the topic, or not any more."""
         steps = self._due(now)
         if self.phase is Phase.CLOSED:
             return steps
-        name = stream_of_topic(topic)
-        wish = self._wishes.pop(name, None)
-        if wish is not None or name in self._streams:
-            self._deny(steps, topic, "forbidden", wish.refs if wish else [None])
-            self._forget(steps, topic, now)
+        if isinstance(asked, Listen):
+            wish = self._wished(steps, asked, now)
+            if wish is not None:
+                del self._wishes[stream_of_topic(wish.topic)]
+                self._deny(steps, wish.topic, "forbidden", wish.refs)
+                self._forget(steps, wish.topic, now)
+            return steps
+        stream = self._asked(asked) if isinstance(asked, Ask) else self._streams.get(asked.stream)
+        if stream is not None and stream.topic is not None:
+            self._deny(steps, stream.topic, "forbidden", stream.refs or [None])
+            self._forget(steps, stream.topic, now)
         return steps
 
-    def listen_failed(self, topic: str, now: float) -> list[Step]:
+    def listen_failed(self, asked: Listen, now: float) -> list[Step]:
         """Nobody can tell now whether the person may listen, or where the topic stands."""
         steps = self._due(now)
-        wish = self._wishes.pop(stream_of_topic(topic), None)
-        if wish is None or self.phase is Phase.CLOSED:
-            return steps
-        for ref in wish.refs:
-            self._error(steps, "unavailable", "The topic could not be opened now.", ref)
-        self._forget(steps, topic, now)
+        wish = self._wished(steps, asked, now)
+        if wish is not None:
+            self._fail_wish(steps, wish, "unavailable", "The topic could not be opened now.", now)
         return steps
 
-    def allowed(self, topic: str, fence: int, now: float) -> list[Step]:
+    def _asked(self, asked: Ask) -> _Stream | None:
+        """The stream that this question was asked about, if no later one was."""
+        stream = self._streams.get(stream_of_topic(asked.topic))
+        return stream if stream is not None and stream.turn == asked.turn else None
+
+    def allowed(self, asked: Ask, fence: int, now: float) -> list[Step]:
         """The answer to `Ask`: the person may listen, as of `fence`."""
         steps = self._due(now)
-        stream = self._streams.get(stream_of_topic(topic))
+        stream = self._asked(asked)
         if stream is None or self.phase is Phase.CLOSED:
             return steps
         met, stream.shut, stream.fence = stream.fence, False, fence
-        self._note_topic_fence(steps, stream, met)
+        if stream.ask_again:
+            self._ask(steps, stream)
+        else:
+            self._note_topic_fence(steps, stream, met)
+        if not stream.shut and self._deliverable:
+            for ref in stream.refs:
+                self._say_subscribed(steps, stream, ref)
+            stream.refs.clear()
         self._advance(steps, now)
         return steps
 
-    def ask_failed(self, topic: str, now: float) -> list[Step]:
+    def ask_failed(self, asked: Ask, now: float) -> list[Step]:
         """Nobody can tell now: what is held back stays so, and it is asked again."""
         steps = self._due(now)
-        if stream := self._streams.get(stream_of_topic(topic)):
+        if stream := self._asked(asked):
             stream.ask_failed = True
-            self._retry_at = now + RETRY_SECONDS
+            self._put_off(stream, now + RETRY_SECONDS)
         return steps
 
     def topic_fenced(self, fenced: tuple[str, int], now: float) -> list[Step]:
@@ -743,17 +836,31 @@ class Connection:
     def _note_topic_fence(self, steps: list[Step], stream: _Stream, fence: int) -> None:
         if fence > stream.fence:
             stream.fence = fence  # while it is asked, the newest that was met
-            self._ask(steps, stream)
+            if not stream.shut:
+                self._ask(steps, stream)
 
     def _ask(self, steps: list[Step], stream: _Stream) -> None:
         """Nothing of the topic until it is known that the person may listen."""
-        if stream.topic is not None and not stream.shut:
-            stream.shut = True
-            steps.append(Ask(stream.topic))
+        if stream.topic is None:
+            return
+        if stream.shut:
+            stream.ask_again = True
+            return
+        stream.shut = True
+        self._put(steps, stream, stream.topic)
+
+    def _put(self, steps: list[Step], stream: _Stream, topic: str) -> None:
+        stream.ask_again = stream.ask_failed = False
+        stream.turn = self._next_turn()
+        steps.append(Ask(topic, stream.turn))
 
     def _ask_for_all(self, steps: list[Step]) -> None:
         for stream in self._streams.values():
             self._ask(steps, stream)
+        for wish in self._wishes.values():
+            wish.ask_again = True
+            if not wish.turn:
+                self._listen(steps, wish)
 
     def _forget(self, steps: list[Step], topic: str, now: float) -> None:
         """Nothing of the topic is said any more."""
@@ -767,10 +874,9 @@ class Connection:
     def _release(self, steps: list[Step], stream: _Stream, now: float) -> None:
         """Nobody will ack what was said of it."""
         if stream.unacked:
-            self._unacked -= len(stream.unacked)
-            stream.unacked.clear()
-            self._stalled_since = inf
+            self._count_ack(stream, stream.unacked[-1])
             self._advance(steps, now)
+        stream.acked = 0
 
     def _pace(self, stream: _Stream, paced: bool, now: float) -> None:
         if paced and self._paces is None:
@@ -945,7 +1051,7 @@ class Connection:
         if self._deliverable and not stream.shut:  # else it is read again when it may be said
             self._say_page(steps, stream, page, now)
             if stream.cursor == cursor and stream.behind:
-                self._retry_at = now + RETRY_SECONDS  # no progress: asking at once would ask for ever
+                self._put_off(stream, now + RETRY_SECONDS)  # no progress: asking at once would ask for ever
         self._advance(steps, now)
         return steps
 
@@ -954,7 +1060,7 @@ class Connection:
         steps = self._due(now)
         if stream in self._streams:
             self._streams[stream].loading = False
-            self._retry_at = now + RETRY_SECONDS
+            self._put_off(self._streams[stream], now + RETRY_SECONDS)
         return steps
 
     def pushed(self, event: Notification, now: float) -> list[Step]:
@@ -1009,7 +1115,7 @@ class Connection:
     def _advance(self, steps: list[Step], now: float) -> None:
         """Ask the log for what is missing, as far as the window has room."""
         for stream in self._streams.values():
-            if stream.loading or stream.shut or not self._deliverable or now < self._retry_at < inf:
+            if stream.loading or stream.shut or not self._deliverable or now < stream.not_before:
                 continue
             self._catch_up(steps, stream)
             if not stream.behind:
@@ -1019,10 +1125,18 @@ class Connection:
                 stream.loading = True
                 steps.append(Load(stream.name, stream.cursor, min(room, self.limits.replay_page)))
             elif stream.paced:
-                self._retry_at = now + PACE_SECONDS
+                self._put_off(stream, now + PACE_SECONDS)
             elif self._stalled_since == inf:
                 self._stalled_since = now
                 figures.WINDOW_STALLS.add()
+
+    def _put_off(self, stream: _Stream, at: float) -> None:
+        """Leave the stream alone until then; the others go on."""
+        stream.not_before = at
+        self._retry_by(at)
+
+    def _retry_by(self, at: float) -> None:
+        self._retry_at = min(self._retry_at, at)
 
     def _say_page(self, steps: list[Step], stream: _Stream, page: Page, now: float) -> None:
         position = page.position
@@ -1035,6 +1149,7 @@ class Connection:
             stream.replay_to = None
             self._unacked -= len(stream.unacked)
             stream.unacked.clear()
+            stream.acked = 0
             return
         stream.head = max(stream.head, position.head)
         for event in page.events:
@@ -1109,7 +1224,7 @@ class Connection:
         """Nobody can tell now: what is held back stays so, and it is asked again."""
         steps = self._due(now)
         self._check_failed = True
-        self._retry_at = now + RETRY_SECONDS
+        self._retry_by(now + RETRY_SECONDS)
         return steps
 
     def fenced(self, fence: int, now: float) -> list[Step]:
@@ -1282,9 +1397,11 @@ class Connection:
             self._check_failed = False
             steps.append(Check(self.grant.session_id))
         for stream in self._streams.values():
-            if stream.ask_failed and stream.topic is not None:
-                stream.ask_failed = False
-                steps.append(Ask(stream.topic))
+            if now < stream.not_before:
+                self._retry_by(stream.not_before)
+            elif stream.ask_failed and stream.topic is not None:
+                self._put(steps, stream, stream.topic)
+        self._count_late_acks(now)
         self._advance(steps, now)
 
     # --- The end ---

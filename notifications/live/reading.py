@@ -8,6 +8,9 @@ Promises:
 * Who asks for a page that somebody else has asked for, and that is not being read yet, gets the same answer: the many
   connections of one person cost one read. One that is being read already is not shared: what the asker knows of might
   be newer than what it will find.
+* Rules of topics are asked beside that, at most `RULE_THREADS` of them on threads, and of each sync one at a time: who
+  waits for a rule that is slow waits for that rule. One that hangs keeps its thread, and gets no second one: until it
+  ends, nobody can tell what it says.
 * No answer takes longer than `DATABASE_SECONDS`, counted from when the read began; None is what a database that does
   not answer says.
 """
@@ -15,6 +18,7 @@ Promises:
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from django.db import Error as DatabaseError
@@ -29,6 +33,12 @@ T = TypeVar("T")
 READERS = 2
 """Of the process's database threads (four unless configured otherwise)."""
 
+RULE_THREADS = 2
+"""Of the same, however long a rule keeps one."""
+
+ASYNC_AT_ONCE = 50
+"""How often an async rule is being asked at any moment. It has no thread, but perhaps a service that it asks."""
+
 DATABASE_SECONDS = 10.0
 """How long a question to the database waits for its answer before it is given up."""
 
@@ -36,10 +46,26 @@ DATABASE_SECONDS = 10.0
 _Asked = tuple[Callable[..., Page], Any, int, int]
 
 
+class _Asking:
+    """One rule, and who asks it."""
+
+    def __init__(self, rule: topics.Rule) -> None:
+        self.turns = asyncio.Semaphore(ASYNC_AT_ONCE if rule.is_async else 1)
+        self.is_async = rule.is_async
+        self.on_threads = 0
+
+    @property
+    def hangs(self) -> bool:
+        """Seen by whoever has the next turn."""
+        return self.on_threads > 0 and not self.is_async
+
+
 class Reading:
     """One per process; belongs to the event loop."""
 
     def __init__(self) -> None:
+        self._rule_threads = asyncio.Semaphore(RULE_THREADS)
+        self._asking: dict[topics.Rule, _Asking] = {}
         self._readers = asyncio.Semaphore(READERS)
         self._asked: dict[_Asked, asyncio.Task[Page | None]] = {}  # and not being read yet
 
@@ -70,12 +96,33 @@ class Reading:
             self._readers.release()
 
     async def decide(self, user_id: Any, topic: str) -> topics.Decision | None:
-        """Whether the person may listen to the topic."""
+        """Whether the person may listen to the topic; None if the database or the rule does not answer."""
+        found = topics.find(topic)
+        if found is None:
+            return await topics.decide(user_id, topic)
+        asking = self._asking.get(found[0])
+        if asking is None:
+            asking = self._asking[found[0]] = _Asking(found[0])
         try:
-            async with self._readers, asyncio.timeout(DATABASE_SECONDS):
-                return await topics.decide(user_id, topic)
+            async with asking.turns, asyncio.timeout(DATABASE_SECONDS):
+                return None if asking.hangs else await topics.decide(user_id, topic, partial(self._on_thread, asking))
         except (DatabaseError, TimeoutError):
             return None
+
+    async def _on_thread(self, asking: _Asking, fn: Callable[..., T], *args: Any) -> T:
+        """The thread counts as taken until the rule ends, whoever has given up waiting for it."""
+        await self._rule_threads.acquire()
+        asking.on_threads += 1
+
+        def ended(job: asyncio.Task[T]) -> None:
+            asking.on_threads -= 1
+            self._rule_threads.release()
+            if not job.cancelled():
+                job.exception()  # heard below, or by nobody any more
+
+        job = asyncio.create_task(in_thread(fn, *args))
+        job.add_done_callback(ended)
+        return await asyncio.shield(job)
 
 
 async def answer(fn: Callable[..., T], *args: Any, **kwargs: Any) -> T | None:

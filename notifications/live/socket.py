@@ -370,33 +370,33 @@ class Socket:
         if page is None or decision is None:
             return None
         if not decision.allowed:
-            self.tell(Connection.denied, topic)
+            self.tell(Connection.denied, step)
             return _DENIED
         return page
 
     async def _listen(self, step: Listen) -> None:
         decision = await self._hub.reading.decide(self.user_id, step.topic)
         if decision is None:
-            self.tell(Connection.listen_failed, step.topic)
+            self.tell(Connection.listen_failed, step)
         elif not decision.allowed:
-            self.tell(Connection.denied, step.topic)
+            self.tell(Connection.denied, step)
         elif self.connection.phase is not Phase.CLOSED:
             self.topics = {*self.topics, step.topic}
             await self._hub.listen(self, step.topic)
             position = await answer(topic_store.position, step.topic)
             if position is None:
-                self.tell(Connection.listen_failed, step.topic)
+                self.tell(Connection.listen_failed, step)
             else:
-                self.perform(self.connection.subscribed(position, decision.fence, time.time()))
+                self.perform(self.connection.subscribed(step, position, decision.fence, time.time()))
 
     async def _ask(self, step: Ask) -> None:
         decision = await self._hub.reading.decide(self.user_id, step.topic)
         if decision is None:
-            self.tell(Connection.ask_failed, step.topic)
+            self.tell(Connection.ask_failed, step)
         elif decision.allowed:
-            self.perform(self.connection.allowed(step.topic, decision.fence, time.time()))
+            self.perform(self.connection.allowed(step, decision.fence, time.time()))
         else:
-            self.tell(Connection.denied, step.topic)
+            self.tell(Connection.denied, step)
 
     def _unlisten(self, topic: str) -> None:
         if topic in self.topics:

@@ -78,9 +78,10 @@ class Mark:
 @dataclass(frozen=True, slots=True)
 class Listen:
     """Ask whether the person may listen to the topic, join its group, then read where it stands; answered by
-    `subscribed`, `denied` or `listen_failed`."""
+    `subscribed`, `denied` or `listen_failed`. `turn` tells the questions apart: only the last one's answer counts."""
 
     topic: str
+    turn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class Ask:
     """Ask again whether the person may listen to the topic; answered by `allowed`, `denied` or `ask_failed`."""
 
     topic: str
+    turn: int
 
 
 @dataclass(frozen=True, slots=True)

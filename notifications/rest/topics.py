@@ -35,6 +35,12 @@ class TopicListSerializer(serializers.Serializer[Any]):
     )
 
 
+def _ask(request: Request, topic: str) -> None:
+    # What is no topic, and what is none of theirs, is answered alike.
+    if not topics.decide_now(request.user.pk, topic).allowed:
+        raise Problem(status=403, code="forbidden", detail="This topic is not, or not any more, for you.")
+
+
 class TopicView(StrictView):
     @extend_schema(
         summary="List what was said on a topic",
@@ -45,12 +51,11 @@ class TopicView(StrictView):
         query = Query.of(request.query_params)
         query.is_valid(raise_exception=True)
         wanted = dict(query.validated_data)
-        # What is no topic, and what is none of theirs, is answered alike.
-        if not topics.decide_now(request.user.pk, topic).allowed:
-            raise Problem(status=403, code="forbidden", detail="This topic is not, or not any more, for you.")
+        _ask(request, topic)
         limit = wanted.pop("limit")
         stream = topic_store.ensure(topic)
         rows = list(topic_store.listed(stream, now=timezone.now(), **wanted)[: limit + 1])
+        _ask(request, topic)  # once more: what was read may be newer than the first answer
         results, more = rows[:limit], len(rows) > limit
         answer = {
             "epoch": stream.epoch,

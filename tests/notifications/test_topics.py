@@ -1,11 +1,13 @@
+import asyncio
 import logging
 from uuid import uuid4
 
 import pytest
+from asgiref.sync import async_to_sync, sync_to_async
 from channels.layers import InMemoryChannelLayer
 from django.contrib.auth.models import Permission
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.http import Http404
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -191,6 +193,54 @@ async def test_a_database_that_is_away_is_no_refusal(rules, ann, error):
 
     with pytest.raises(error):
         await decide(ann.pk, "x")
+
+
+async def test_a_connection_that_an_async_rule_found_broken_is_not_kept(rules, ann):
+    def use():
+        connection.ensure_connection()
+        connection.errors_occurred = True
+        raise OperationalError("the connection is closed")
+
+    @rule("x")
+    async def may(user):
+        await sync_to_async(use)()
+
+    with pytest.raises(OperationalError):
+        await decide(ann.pk, "x")
+    assert not await sync_to_async(lambda: connection.errors_occurred)()
+
+
+async def test_a_rule_that_waits_for_something_cancelled_has_failed_and_refuses(rules, ann):
+    async def wait():
+        other = asyncio.ensure_future(asyncio.sleep(60))
+        other.cancel()
+        await other
+
+    @rule("async")
+    async def may_async(user):
+        await wait()
+
+    @rule("sync")
+    def may(user):
+        async_to_sync(wait)()
+
+    for name in ("async", "sync"):
+        assert (await decide(ann.pk, name)).why.startswith("the rule failed: CancelledError")
+
+
+async def test_whoever_is_cancelled_while_a_rule_is_asked_is_cancelled(rules, ann):
+    asked = asyncio.Event()
+
+    @rule("x")
+    async def may(user):
+        asked.set()
+        await asyncio.Event().wait()
+
+    deciding = asyncio.create_task(decide(ann.pk, "x"))
+    await asked.wait()
+    deciding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await deciding
 
 
 def test_the_person_is_as_the_database_has_them(rules, ann, people):

@@ -75,6 +75,11 @@ class Town(Life):
             self.do(self.connection.topic_fenced((f"t.{topic}", self.fences[topic]), self.now))
         return self
 
+    def end_a_session(self):
+        """Of the person, and not this one."""
+        self.fence += 1
+        return self.do(self.connection.fenced(self.fence, self.now))
+
     def look(self, topic):
         return self.do(self.connection.positioned(self.place(topic), self.now))
 
@@ -89,19 +94,17 @@ class Town(Life):
     def answer_one(self, nth):
         step = self.asked.pop(nth)
         match step:
-            case Listen(topic=topic):
-                self._listen(topic)
+            case Listen():
+                self._listen(step)
             case Ask(topic=topic):
-                self._decide(
-                    topic, lambda: self.do(self.connection.allowed(topic, self.fences.get(topic, 0), self.now))
-                )
+                self._decide(step, lambda: self.do(self.connection.allowed(step, self.fences.get(topic, 0), self.now)))
             case Load(stream=stream) if stream.startswith("t."):
                 topic = stream[2:]
                 page = self.topic_page(topic, step)
                 if self.broken:
                     self.do(self.connection.load_failed(stream, self.now))
                 else:
-                    self._decide(topic, lambda: self.do(self.connection.page(page, self.now)))
+                    self._decide(step, lambda: self.do(self.connection.page(page, self.now)))
             case Load():
                 self.do(self.connection.page(self.page(step), self.now))
             case Check():
@@ -109,29 +112,36 @@ class Town(Life):
             case _:
                 raise AssertionError(f"nobody answers {step}")
 
-    def _decide(self, topic, then):
+    def _decide(self, step, then):
+        topic = step.topic if isinstance(step, Ask) else step.stream[2:]
         if self.broken:
-            self.do(self.connection.ask_failed(topic, self.now))
+            self.do(self.connection.ask_failed(step, self.now))
         elif topic in self.lets_in:
             then()
         else:
-            self.do(self.connection.denied(topic, self.now))
+            self.do(self.connection.denied(step, self.now))
 
-    def _listen(self, topic):
+    def _listen(self, step):
         if self.broken:
-            self.do(self.connection.listen_failed(topic, self.now))
-        elif topic not in self.lets_in:
-            self.do(self.connection.denied(topic, self.now))
+            self.do(self.connection.listen_failed(step, self.now))
+        elif step.topic not in self.lets_in:
+            self.do(self.connection.denied(step, self.now))
         else:
-            self.joined.add(topic)
-            fence = self.fences.get(topic, 0)
-            self.do(self.connection.subscribed(self.place(topic), fence, self.now))
+            self.admit(step, self.fences.get(step.topic, 0))
+
+    def admit(self, step, fence):
+        """They may listen, as of that fence."""
+        self.joined.add(step.topic)
+        return self.do(self.connection.subscribed(step, self.place(step.topic), fence, self.now))
 
     def topic_page(self, topic, load):
         wanted = range(max(load.after, self.floors.get(topic, 0)) + 1, self.heads.get(topic, 0) + 1)
         rows = tuple(tnote(topic, seq) for seq in wanted[: load.limit])
         through = rows[-1].seq if len(rows) == load.limit else self.heads.get(topic, 0)
         return Page(self.place(topic), rows, through, load.after)
+
+    def all(self, kind):
+        return [event for event in self.said if isinstance(event, kind)]
 
     def numbers(self, topic):
         return [event.seq for event in self.said if isinstance(event, Notification) and event.stream == f"t.{topic}"]
@@ -295,6 +305,38 @@ def test_the_window_is_one_for_all_streams():
     assert town.numbers("a") == [1, 2, 3]
 
 
+def test_every_ack_counts_however_many_streams_there_are():
+    topics = [f"n{nth}" for nth in range(45)]
+    town = Town()
+    town.connect()
+    town.lets_in |= set(topics)
+    for topic in topics:
+        subscribed(town.after(0.2), topic)
+    for _ in range(4):
+        for topic in topics:
+            town.speak(topic)
+        for topic in topics:
+            town.says(Ack(stream=f"t.{topic}", seq=town.heads[topic]))
+        town.settle().after(5)
+    assert town.after(31).settle().phase is Phase.OPEN
+    assert {topic: town.numbers(topic) for topic in topics} == {topic: [1, 2, 3, 4] for topic in topics}
+
+
+def test_a_topic_that_cannot_be_read_now_holds_up_no_other_stream(town):
+    subscribed(town)
+    town.speak("a", heard=False).look("a")
+    (load,) = town.asked
+    town.asked.clear()
+    town.do(town.connection.load_failed(load.stream, town.now))
+    town.publish(300, heard=False).sync()
+    for nth in range(1, 11):
+        town.answer().ack(30 * nth)
+    assert town.numbers("a") == []
+    assert len(town.all(Notification)) == 300
+    town.after(1.1).settle()
+    assert town.numbers("a") == [4]
+
+
 def test_who_leaves_a_topic_gives_its_part_of_the_window_back():
     town = Town(limits=Limits(window=2))
     town.connect()
@@ -344,20 +386,81 @@ def test_a_change_while_it_is_asked_is_asked_again(town):
     town.change("a", may=False)
     (step,) = town.asked
     town.asked.clear()
-    town.do(town.connection.allowed("a", 1, town.now))  # the answer to the first
-    assert town.asked == [step]
+    town.do(town.connection.allowed(step, 1, town.now))  # the answer to the first
+    assert [type(asked) for asked in town.asked] == [Ask]
     town.speak("a").settle()
     assert town.numbers("a") == []
 
 
-def test_a_change_between_the_decision_and_the_first_word(town):
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_change_between_the_decision_and_the_first_word(town, heard):
     town.says(Subscribe(topic="a", since="t1:0"))
-    town.asked.clear()
+    decided = town.asked.pop()
     town.joined.add("a")
-    town.change("a", may=False)  # heard before the answer
-    town.do(town.connection.subscribed(town.place("a"), 0, town.now))
+    town.change("a", may=False, heard=heard).speak("a", heard=heard)
+    town.admit(decided, 0).settle()
+    assert town.last(Denied).topic == "a" and town.joined == set()
+    assert town.numbers("a") == [] and town.all(Subscribed) == [], "nor where it stands"
+
+
+def test_a_change_of_the_person_between_the_decision_and_the_first_word(town):
+    town.says(Subscribe(topic="a", since="t1:0"))
+    decided = town.asked.pop()
+    town.lets_in.discard("a")
+    town.end_a_session().settle()
+    town.admit(decided, 0).settle()
+    assert town.last(Denied).topic == "a"
+    assert town.numbers("a") == [] and town.all(Subscribed) == []
+
+
+def test_nobody_is_told_where_a_topic_stands_while_their_session_is_in_doubt(town):
+    town.says(Subscribe(topic="a", ref="r"))
+    town.end_a_session().answer_one(0)
+    assert town.all(Subscribed) == []
+    assert town.settle().last(Subscribed).ref == "r"
+    town.speak("a").settle()
+    assert town.numbers("a") == [4]
+
+
+def test_who_asks_once_more_while_it_is_asked_is_answered_when_that_is(town):
+    subscribed(town).change("a", may=True).speak("a").says(Subscribe(topic="a", ref="r"))
+    assert town.last(Subscribed).ref is UNSET, "how much was said meanwhile is not told either"
+    assert town.settle().last(Subscribed).ref == "r"
+    town.change("a", may=False).says(Subscribe(topic="a", ref="s")).settle()
+    assert town.last(Denied).ref == "s"
+
+
+def test_what_waits_for_a_decision_is_bounded(town):
+    town.connection.limits = Limits(commands_per_second=1e9)
+    for nth in range(60):
+        town.after(0.2).says(Subscribe(topic="a", ref=f"r{nth}"))
+    assert (town.last(Error).code, town.last(Error).ref) == ("busy", "r59")
+    assert [event.ref for event in town.settle().all(Subscribed)] == [f"r{nth}" for nth in range(50)]
+
+
+def test_an_answer_from_before_they_re_authenticated_counts_no_more(town):
+    subscribed(town).change("a", may=True)
+    late = town.asked.pop()
+    town.after(901)
+    town.lets_in.discard("a")
+    town.reauth().do(town.connection.allowed(late, 1, town.now))
+    town.speak("a")
     assert town.settle().numbers("a") == []
     assert town.last(Denied).topic == "a"
+
+
+def test_an_answer_from_before_they_left_and_came_back_counts_no_more(town):
+    town.says(Subscribe(topic="a"))
+    late = town.asked.pop()
+    town.says(Unsubscribe(topic="a")).says(Subscribe(topic="a", ref="r"))
+    town.admit(late, 0)
+    assert town.all(Subscribed) == []
+    town.lets_in.discard("a")
+    assert town.settle().last(Denied).ref == "r"
+    town.says(Subscribe(topic="a")).says(Unsubscribe(topic="a"))
+    town.joined.add("a")
+    town.broken = True
+    assert town.settle().joined == set(), "an answer that failed leaves the group as well"
 
 
 def test_each_page_asks(town):
@@ -394,9 +497,7 @@ def test_what_was_held_is_handed_over_after_it(town):
 def test_the_end_of_somebodys_session_asks_about_all_their_topics(town):
     subscribed(town)
     town.lets_in.discard("a")
-    town.fence += 1
-    town.do(town.connection.fenced(town.fence, town.now))
-    town.speak("a").settle()
+    town.end_a_session().speak("a").settle()
     assert town.numbers("a") == []
     assert town.last(Denied).topic == "a"
 
@@ -510,7 +611,8 @@ class Walk:
         self.town.connect()
         self.cursors, self.shut = {}, set()
         self.acts = [self.subscribe, self.unsubscribe, *[self.speak] * 3, self.change, *[self.answer] * 3]
-        self.acts += [self.ack, self.wait]
+        self.acts += [self.ack, self.wait, self.change_person, self.decide, self.hear_decision]
+        self.decided = []  # decided, and not heard of yet
 
     def go(self):
         self.chance.choice(self.acts)(self.chance.choice(self.topics))
@@ -532,6 +634,31 @@ class Walk:
         self.town.change(topic, may=may)
         self.check()
         (self.shut.discard if may else self.shut.add)(topic)
+
+    def change_person(self, topic):
+        """Without a word about the topic."""
+        may = self.chance.random() < 0.6
+        (self.town.lets_in.add if may else self.town.lets_in.discard)(topic)
+        self.town.end_a_session()
+        self.check()
+        (self.shut.discard if may else self.shut.add)(topic)
+
+    def decide(self, topic):
+        if decidable := [step for step in self.town.asked if isinstance(step, Ask | Listen)]:
+            step = self.chance.choice(decidable)
+            self.town.asked.remove(step)
+            self.decided.append((step, step.topic in self.town.lets_in, self.town.fences.get(step.topic, 0)))
+
+    def hear_decision(self, topic):
+        if not self.decided:
+            return
+        step, may, fence = self.decided.pop(self.chance.randrange(len(self.decided)))
+        if not may:
+            self.town.do(self.town.connection.denied(step, self.town.now))
+        elif isinstance(step, Listen):
+            self.town.admit(step, fence)
+        else:
+            self.town.do(self.town.connection.allowed(step, fence, self.town.now))
 
     def answer(self, topic):
         if self.town.asked:
@@ -572,6 +699,7 @@ def test_a_walk(seed):
     town = walk.town
     for _ in range(60):
         town.settle()
+        walk.hear_decision("")
         walk.check()
         walk.ack("")
         walk.wait("")

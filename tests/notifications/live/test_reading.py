@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from notifications import api, store
+from notifications import api, store, topics
 from notifications.live import reading as module
 from notifications.live.reading import READERS, Reading, answer
 from tickets.api import in_thread
@@ -109,3 +109,46 @@ async def test_a_database_that_fails_says_nothing(transactional_db):
     assert await answer(away) is None
     with pytest.raises(ZeroDivisionError):
         await answer(lambda: 1 / 0)
+
+
+@pytest.fixture
+def rules(monkeypatch):
+    """Three: one that answers, and two that do not, of which the sync one holds its thread."""
+    monkeypatch.setattr(topics, "_rules", [])
+    gate = Gate(lambda user: True)
+
+    @topics.rule("hangs")
+    def hangs(user):
+        return gate(user)
+
+    @topics.rule("waits")
+    async def waits(user):
+        await asyncio.Event().wait()
+
+    topics.rule("answers")(lambda user: True)
+    yield gate
+    gate.open.set()
+
+
+async def test_a_rule_that_hangs_takes_one_thread_and_nobody_elses_answer(ann, reading, rules, monkeypatch):
+    monkeypatch.setattr(module, "DATABASE_SECONDS", 0.1)
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*[reading.decide(ann.pk, "hangs") for _ in range(8)]) == [None] * 8
+        assert len(rules.calls) == 1
+        assert (await reading.decide(ann.pk, "answers")).allowed
+        assert await in_thread(lambda: "other work") == "other work"
+        rules.open.set()
+        while not (decision := await reading.decide(ann.pk, "hangs")):
+            await asyncio.sleep(0.01)
+    assert decision.allowed
+    assert reading._rule_threads._value == module.RULE_THREADS
+
+
+async def test_rules_that_are_slow_hold_up_nobodys_pages_and_no_other_rule(ann, reading, rules):
+    slow = [asyncio.create_task(reading.decide(ann.pk, name)) for name in ["waits", "hangs"] * 5]
+    await rules.entered(1)
+    async with asyncio.timeout(5):
+        assert (await reading.page(ann.pk, after=0, limit=10)).events == ()
+        assert (await reading.decide(ann.pk, "answers")).allowed
+    for task in slow:
+        task.cancel()

@@ -173,10 +173,10 @@ async def test_whoever_goes_while_they_are_asked_about_is_in_no_room(visit, peop
     asked, go_on = asyncio.Event(), asyncio.Event()
     decide = topics.decide
 
-    async def slow(user_id, name):
+    async def slow(user_id, name, *how):
         asked.set()
         await go_on.wait()
-        return await decide(user_id, name)
+        return await decide(user_id, name, *how)
 
     monkeypatch.setattr(topics, "decide", slow)
     ann = await visit(people[0])
@@ -192,7 +192,7 @@ async def test_a_database_that_does_not_answer_is_said_and_can_be_asked_again(vi
     ann = await visit(people[0])
     decide = topics.decide
 
-    async def away(user_id, name):
+    async def away(user_id, name, *how):
         raise OperationalError("away")
 
     monkeypatch.setattr(topics, "decide", away)

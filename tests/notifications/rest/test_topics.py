@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from notifications import topics
+from notifications import topic_store, topics
 from notifications.api import notify_topic
 from notifications.models import Topic, TopicNotification
 
@@ -68,6 +68,22 @@ def test_who_may_not_listen_may_not_look_and_is_not_told_why(client_of, people, 
     assert (response.status_code, response.json()["code"]) == (403, "forbidden")
     assert "secret" not in response.content.decode()
     assert Topic.objects.count() == 1, "and asking makes none"
+
+
+def test_what_is_said_after_a_right_was_taken_is_in_nobodys_list(anns, monkeypatch):
+    lets_in, ensure = ["ann"], topic_store.ensure
+    topics.rule("closing")(lambda user: user.get_username() in lets_in)
+
+    def late(name):
+        """Between the rule's answer and the list."""
+        if lets_in:
+            lets_in.clear()
+            topics.permissions_changed(topic="closing")
+            notify_topic("closing", title="secret")
+        return ensure(name)
+
+    monkeypatch.setattr(topic_store, "ensure", late)
+    assert anns.get("/api/topics/closing/").status_code == 403
 
 
 def test_a_stranger_is_asked_who_they_are(client):
