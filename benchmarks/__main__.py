@@ -78,6 +78,18 @@ class Run:
         for layer in ("redis", "memory"):
             self._growth("uvicorn", layer)
 
+    async def protocols(self) -> None:
+        """What the clients of others cost, beside our own; on a topic that all of them hear."""
+        how = {"rounds": 4, "repetitions": 1} if self.quick else {}
+        for server in ["uvicorn"] if self.quick else ["uvicorn", "daphne"]:
+            wanted = _fanout("c", server, "redis", **how)
+            sides = await fanout.compare(self.arena, wanted, ["usher", "stomp", "cable"])
+            print(table(fanout.HEAD, fanout.rows(wanted, sides)), flush=True)
+            native, *others = (side.micros for side in sides)
+            for name, micros in zip(("STOMP 1.2", "Action Cable"), others, strict=True):
+                what = f"a frame, one topic heard by all in {name}: {_place(wanted)}"
+                self.results.append(Result(what, "µs", micros, promises=[at_most(2 * native)]))
+
     def _growth(self, server: str, layer: str) -> None:
         """How the price of a frame grows from 1,000 to 5,000 sockets."""
         names = [f"{WORKLOADS['c']}: {_place(_fanout('c', server, layer, sockets))}" for sockets in (1000, 5000)]
@@ -95,7 +107,7 @@ class Run:
             self.notes.append("RabbitMQ Web STOMP: not installed.")
             return
         print(table(rabbitmq.HEAD, [rabbitmq.row(side, 1000)]), flush=True)
-        what = "a frame of one stream heard by all, 1,000 sockets"
+        what = "a frame of one topic heard by all, 1,000 sockets"
         self.notes.append(f"RabbitMQ Web STOMP, {what}: {number(side.micros)} µs.")
 
     async def handshake(self) -> None:
@@ -185,6 +197,7 @@ def _machine() -> str:
 
 PARTS: dict[str, Callable[[Run], Awaitable[None]]] = {
     "fanout": Run.fanout,
+    "protocols": Run.protocols,
     "rabbitmq": Run.rabbitmq,
     "handshake": Run.handshake,
     "memory": Run.memory,

@@ -198,7 +198,7 @@ class Client(asyncio.Protocol):
             return
         if not self._ready.done():
             self._come_in(start)
-        elif b'"bye"' in start:
+        if b'"bye"' in start:
             self.closed = payload.decode()
         for said, answer in self._swarm.dialect.replies.items():
             if payload.startswith(said):

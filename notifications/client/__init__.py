@@ -4,7 +4,7 @@ from ..wire.vocabulary import CaughtUp, Notification, Skipped, Welcome
 from .client import Client
 from .errors import ClientError, ConnectionEnded, Refused, SignInRequired, Unreachable
 from .position import Position
-from .spelling import Reset, StateChanged
+from .spelling import Denied, Reset, StateChanged, Subscribed
 from .steps import StateChange, StateName
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Client",
     "ClientError",
     "ConnectionEnded",
+    "Denied",
     "Notification",
     "Position",
     "Refused",
@@ -21,6 +22,7 @@ __all__ = [
     "StateChange",
     "StateChanged",
     "StateName",
+    "Subscribed",
     "Unreachable",
     "Welcome",
 ]

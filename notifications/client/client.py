@@ -1,8 +1,9 @@
 """The client of `usher.v1` (docs/wire.md) for programs: one connection that is kept, by whatever it takes.
 
     async with Client("https://site.example", username="demo", password=password) as client:
+        client.subscribe("orders.7")  # besides what the person is told themselves
         async for notification in client:
-            print(notification.title)
+            print(notification.stream, notification.title)
 
 What to do when is `connection.py`'s to decide; this file has the clock, the socket and the tasks.
 """
@@ -28,7 +29,7 @@ from .connection import Connection
 from .errors import ClientError, Unreachable
 from .inbox import Event
 from .position import Position
-from .spelling import NoFrame, Reset, read_frame, write_frame
+from .spelling import Denied, NoFrame, Reset, read_frame, write_frame
 from .steps import Dial, Drop, FetchTicket, Purpose, Send, StateChange, Step, Tell
 from .timing import LONGEST_DELAY, back_off
 
@@ -103,10 +104,15 @@ class Client:
         """That of the last event which the iteration has given out."""
         return self._connection.position
 
+    @property
+    def positions(self) -> dict[str, Position]:
+        """The same for the topics that are listened to, by their names; keep them to resume each `since` there."""
+        return self._connection.positions
+
     async def rewind(self, seq: int) -> None:
         """Before the first iteration: begin after this number of the present epoch; 0 for all that is kept."""
         listed = await self.notifications(limit=1)
-        self._connection = Connection(position=Position(listed["epoch"], seq))
+        self._connection.begin_after(Position(listed["epoch"], seq))
 
     # --- What arrives ---
 
@@ -115,10 +121,17 @@ class Client:
             if isinstance(event, Notification):
                 yield event
             elif isinstance(event, Reset):
-                log.warning("What was missed cannot be told (%s): see the list. events() tells of it.", event.reason)
+                said = "What was missed cannot be told (%s): see the list of %s. events() tells of it."
+                log.warning(said, event.reason, event.stream)
+            elif isinstance(event, Denied):
+                log.warning("The topic %s is not for this person (%s). events() tells of it.", event.topic, event.code)
 
     async def events(self) -> AsyncIterator[Event]:
-        """Everything that is told, in order: also `Welcome`, `Reset`, `StateChanged`, `CaughtUp` and `Skipped`."""
+        """
+        Everything that is told, in order: also `Welcome`, `Reset`, `StateChanged`, `CaughtUp` and `Skipped`, and of
+        topics `Subscribed` and `Denied`. What belongs to a stream names it: `u.…` is the person's own, `t.<topic>` a
+        topic's.
+        """
         self._carry_out(self._connection.open(self._now()))
         while True:
             event, steps = self._connection.take(self._now())
@@ -132,6 +145,21 @@ class Client:
             else:
                 self._news.clear()
                 await self._news.wait()
+
+    # --- Topics ---
+
+    def subscribe(self, topic: str, *, since: Position | None = None) -> None:
+        """
+        Listen to a topic as well, from now or from a position on, over every reconnection until `unsubscribe`.
+
+        The iteration gives out what is said there. Where the site's rules refuse it, now or later, it tells of a
+        `Denied`, and the topic is left. Raises Misused if this can be no topic's name.
+        """
+        self._carry_out(self._connection.subscribe(topic, since))
+
+    def unsubscribe(self, topic: str) -> None:
+        """Nothing of it is given out any more, nor what has arrived."""
+        self._carry_out(self._connection.unsubscribe(topic))
 
     # --- Requests ---
 

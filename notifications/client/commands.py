@@ -13,9 +13,10 @@ from typing import TextIO
 from ..wire.vocabulary import Notification, Welcome
 from . import printing
 from .client import Client
+from .errors import Refused
 from .inbox import Event
 from .keeping import Kept
-from .spelling import Reset, line
+from .spelling import Denied, Reset, Subscribed, line
 from .steps import StateChange, StateName
 
 Connect = Callable[..., Client]
@@ -110,10 +111,12 @@ class _Following:
     async def follow(self, client: Client, *, rewind: bool) -> Exit:
         if rewind and isinstance(self._options.since, int):
             await client.rewind(self._options.since)
+        for topic in self._options.topic:
+            client.subscribe(topic, since=self._kept.topics.get(topic) if self._kept else None)
         async for event in client.events():
             self._show(event)
             if self._kept:  # only now: who is killed in between prints one twice, and misses none
-                self._kept.write(client.position)
+                self._kept.write(client.position, client.positions)
             if isinstance(event, Welcome):  # and whoever hears this has a position
                 self._terminal.note("Connected.")
             if self._printed == self._options.count:
@@ -129,6 +132,10 @@ class _Following:
                 if self._options.json:
                     self._terminal.print(line(event))
                 self._terminal.note(printing.gap(event))
+            case Subscribed():
+                self._terminal.note(f"Listening to {event.topic}.")
+            case Denied():
+                raise Refused(f"The topic {event.topic} is not for you ({event.code}).", code=event.code)
 
 
 async def send(connect: Connect, options: Namespace, terminal: Terminal) -> Exit:

@@ -14,6 +14,7 @@ Rules of this file:
 * A ticket is used once, so every attempt gets its own.
 * `position` is what the reader was given, not what has arrived: whoever keeps it loses nothing by dying. It moves when
   an event is taken, and never back but by a `Reset`.
+* Of topics the same holds, each by itself: `topics.py`.
 * Only what the reader was given is acked. Who does not read fills the server's window, and the inbox no further.
 """
 
@@ -23,6 +24,7 @@ from typing import Final
 from urllib.parse import quote
 
 from ..wire.closing import CloseCode, Need
+from ..wire.doorbell import stream_of_topic, topic_of
 from ..wire.vocabulary import (
     Bye,
     CaughtUp,
@@ -42,6 +44,7 @@ from .reauth import Reauth
 from .spelling import Denied, Frame, ReauthRequired, Reset, StateChanged, Subscribed, Unsubscribed
 from .steps import Dial, Drop, FetchTicket, Purpose, Send, StateChange, StateName, Step, Tell, Ticket
 from .timing import Chance, back_off
+from .topics import OfTopic, Topics
 
 ATTEMPT: Final = 15.0
 """Seconds for the ticket, and again from there to `welcome`; the server itself gives up after 5 s."""
@@ -49,6 +52,8 @@ PROVEN: Final = 5.0
 """A connection that lasted so long was a good one: the back-off starts anew."""
 
 _CODES: Final = {int(code): code for code in CloseCode}
+_VOUCHED: Final = ("ack", "subscribe", "unsubscribe")
+"""What carries a token where the site wants one in each message; a `reauth` is one itself."""
 _LIVE: Final = (StateName.CONNECTING, StateName.CONNECTED)
 _OVER: Final = (StateName.UNAUTHORIZED, StateName.CLOSED)
 
@@ -77,6 +82,7 @@ class Connection:
         # What arrived.
         self._inbox = Inbox()
         self._heard = position  # of the newest that is in the inbox
+        self._topics = Topics(chance)
         self._resets = 0  # in the inbox: what lies before one has numbers of another epoch, which nobody waits for
 
     @property
@@ -88,13 +94,35 @@ class Connection:
     def wake_at(self) -> float:
         """When `woken` must be called at the latest; infinity for never."""
         line = self._line.wake_at if self._line else inf
-        return min(self._alarm, line, self._reauth.wake_at if self._reauth else inf)
+        return min(self._alarm, line, self._reauth.wake_at if self._reauth else inf, self._topics.wake_at)
+
+    @property
+    def positions(self) -> dict[str, Position]:
+        """Those of the topics that are listened to, by their names."""
+        return self._topics.positions
 
     # --- What its owner asks for ---
 
     def open(self, now: float) -> list[Step]:
         """Connect, if nobody has yet."""
         return self._connect(now) if self.state is StateName.IDLE else []
+
+    def begin_after(self, position: Position) -> None:
+        """Where nobody has connected yet."""
+        if self.state is StateName.IDLE:
+            self.position = self._heard = position
+
+    def subscribe(self, topic: str, since: Position | None) -> list[Step]:
+        """Listen to a topic, from now or from a position on. One that is listened to already is left as it is."""
+        return self._saying(self._topics.subscribe(topic, since))
+
+    def unsubscribe(self, topic: str) -> list[Step]:
+        """Nothing of it is told any more, nor what has arrived."""
+        stream = stream_of_topic(topic)
+        self._inbox.forget(stream)
+        if self._line:
+            self._line.forget(stream)
+        return self._saying(self._topics.unsubscribe(topic))
 
     def close(self) -> list[Step]:
         """Disconnect, and stay so. What has arrived can still be taken."""
@@ -106,9 +134,10 @@ class Connection:
         steps: list[Step] = []
         if event is None:
             return None, steps
-        self._move(event)
-        if isinstance(event, Notification) and event.seq is not None and self._line and not self._resets:
-            self._say(steps, self._line.took(event.seq, now))
+        awaited = self._move(event)
+        if isinstance(event, Notification) and event.seq is not None and self._line and awaited:
+            stream = "" if topic_of(event.stream) is None else event.stream
+            self._say(steps, self._line.took(event.seq, now, stream))
         if self.state is StateName.PAUSED and not self._inbox.is_full:
             steps += self._connect(now)
         return event, steps
@@ -155,8 +184,12 @@ class Connection:
                 return self._welcomed(frame, now)
             case ReauthRequired() | Reauthenticated() | ReauthFailed() | Error():
                 return self._hear_of_grant(frame, now)
-            case Pong() | Subscribed() | Unsubscribed() | Denied():
+            case Pong():
                 return []  # that it came is all it says
+            case Subscribed() | Unsubscribed() | Denied():
+                return self._hear_of_topic(frame)
+            case Notification() | Skipped() | CaughtUp() | Reset() if topic_of(frame.stream) is not None:
+                return self._hear_of_topic(frame)
         self._put(frame)
         return []
 
@@ -180,6 +213,7 @@ class Connection:
             self._say(steps, sending)
         if self._reauth:
             steps += self._reauth.due(now)
+        self._say(steps, self._topics.due(now))
         return steps
 
     # --- Attempts ---
@@ -205,6 +239,7 @@ class Connection:
         self._line = None
         self._reauth = None
         self._welcomed_at = inf
+        self._topics.disconnected()
         return [Drop()]
 
     # --- Ends ---
@@ -260,7 +295,7 @@ class Connection:
         self._line = Line(frame, now)
         self._reauth = Reauth(frame, now, self.chance)
         self._inbox.put(frame)
-        return self._become(StateChange(StateName.CONNECTED))
+        return [*self._become(StateChange(StateName.CONNECTED)), *self._saying(self._topics.connected())]
 
     def _hear_of_grant(self, frame: ReauthRequired | Reauthenticated | ReauthFailed | Error, now: float) -> list[Step]:
         if self._reauth is None:
@@ -271,13 +306,24 @@ class Connection:
                 return self._reauth.required()
             case Reauthenticated():
                 self._reauth.done(frame, now)
+                return self._saying(self._topics.reauthenticated())
             case ReauthFailed():
                 self._reauth.failed(frame, now)
             case Error():
                 # Also the answer to an ack without a token, where each must have one.
                 self._vouching = self._vouching or frame.code == "reauth_required"
                 self._reauth.erred(frame, now)
+                if denied := self._topics.erred(frame, now):
+                    self._inbox.put(denied)
         return []
+
+    def _hear_of_topic(self, frame: OfTopic) -> list[Step]:
+        told, sending = self._topics.received(frame)
+        if told is not None:
+            self._inbox.put(told)
+        if isinstance(frame, Reset | Denied) and self._line:
+            self._line.forget(frame.stream)
+        return self._saying(sending)
 
     def _put(self, frame: Notification | Skipped | CaughtUp | Reset | StateChanged) -> None:
         """For the reader, unless it was said before."""
@@ -293,17 +339,25 @@ class Connection:
                     self._line.forget()
         self._inbox.put(frame)
 
-    def _move(self, event: Event) -> None:
-        """The reader has this now."""
+    def _move(self, event: Event) -> bool:
+        """The reader has this now. Whether the server waits to hear so."""
         match event:
+            case Subscribed() | Denied():
+                return self._topics.took(event)
+            case Notification() | Skipped() | CaughtUp() | Reset() if topic_of(event.stream) is not None:
+                return self._topics.took(event)
             case Reset():
                 self.position = Position(event.epoch, event.head)
                 self._resets -= 1
             case Notification(seq=int(seq)) | Skipped(through=seq) if self.position:
                 self.position = self.position.at(seq)
+        return not self._resets
 
     def _say(self, steps: list[Step], sending: Sending) -> None:
-        steps += [Send(frame, vouched=self._vouching and frame["type"] == "ack") for frame in sending]
+        steps += self._saying(sending)
+
+    def _saying(self, sending: Sending) -> list[Step]:
+        return [Send(frame, vouched=self._vouching and frame["type"] in _VOUCHED) for frame in sending]
 
 
 def _verdict(code: int | None, bye: Bye | None) -> tuple[str, bool, str]:

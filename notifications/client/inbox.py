@@ -9,9 +9,9 @@ from collections import deque
 from typing import Final
 
 from ..wire.vocabulary import CaughtUp, Notification, Skipped, Welcome
-from .spelling import Reset, StateChanged
+from .spelling import Denied, Reset, StateChanged, Subscribed
 
-Event = Welcome | Notification | Skipped | CaughtUp | Reset | StateChanged
+Event = Welcome | Notification | Skipped | CaughtUp | Reset | StateChanged | Subscribed | Denied
 """What a reader is told, in this order."""
 
 ROOM: Final = 64
@@ -36,7 +36,7 @@ class Inbox:
                 self.pushes_dropped += 1
             case StateChanged() if self.is_full:
                 self._note(event)
-            case Skipped() if self._events and isinstance(self._events[-1], Skipped):
+            case Skipped() if self._follows_one_of(event.stream):
                 self._events[-1] = event
             case _:
                 self._events.append(event)
@@ -44,6 +44,14 @@ class Inbox:
     def take(self) -> Event | None:
         """The oldest; None if there is none."""
         return self._events.popleft() if self._events else None
+
+    def forget(self, stream: str) -> None:
+        """Nobody wants to hear of it any more."""
+        self._events = deque(event for event in self._events if getattr(event, "stream", None) != stream)
+
+    def _follows_one_of(self, stream: str) -> bool:
+        last = self._events[-1] if self._events else None
+        return isinstance(last, Skipped) and last.stream == stream
 
     def _note(self, event: StateChanged) -> None:
         """In place of the last change that waits."""

@@ -5,6 +5,7 @@ import unicodedata
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
+from ..wire.doorbell import topic_of
 from ..wire.vocabulary import Notification
 from .spelling import Reset
 from .steps import StateChange, StateName
@@ -30,7 +31,16 @@ def _spelled(character: str) -> str:
 def notification(said: Notification, zone: tzinfo | None = None) -> str:
     """A line, and the body indented below it."""
     at = said.created_at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
-    head = [at, f"[{plain(said.level)}]", plain(said.title), plain(said.url), "(missed)" if said.replayed else ""]
+    topic = topic_of(said.stream)
+    whose = f"{plain(topic)}:" if topic else ""
+    head = [
+        at,
+        f"[{plain(said.level)}]",
+        whose,
+        plain(said.title),
+        plain(said.url),
+        "(missed)" if said.replayed else "",
+    ]
     return "\n".join([" ".join(filter(None, head)), *(INDENT + plain(line) for line in _lines(said.body))])
 
 
@@ -39,7 +49,9 @@ def _lines(body: str) -> list[str]:
 
 
 def gap(reset: Reset) -> str:
-    return f"What was missed cannot be told ({plain(reset.reason)}); it goes on after number {reset.head}."
+    topic = topic_of(reset.stream)
+    of = f" of {plain(topic)}" if topic else ""
+    return f"What was missed{of} cannot be told ({plain(reset.reason)}); it goes on after number {reset.head}."
 
 
 def state(change: StateChange) -> str:

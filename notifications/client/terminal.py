@@ -18,6 +18,7 @@ from .credentials import credentials
 from .errors import ClientError, ConnectionEnded, Misused, Refused, SignInRequired, Unreachable
 from .position import Position
 from .spelling import read_body
+from .topics import checked
 
 DESCRIPTION: Final = """\
 Hear and send an Usher site's notifications.
@@ -148,6 +149,14 @@ def _tail(verb: ArgumentParser) -> None:
         type=_since,
         help="begin after this position, <epoch>:<number> or a number (0: all that is kept), if --resume has none",
     )
+    verb.add_argument(
+        "--topic",
+        metavar="NAME",
+        type=_topic,
+        action="append",
+        default=[],
+        help="print what is said on this topic as well, from now on or from where --resume has it; may be repeated",
+    )
     verb.add_argument("--count", metavar="N", type=_at_least_one, help="end after so many notifications")
     verb.add_argument("--timeout", metavar="SECONDS", type=_seconds, help="end after so long")
     how_much = verb.add_mutually_exclusive_group()
@@ -184,6 +193,13 @@ def _since(text: str) -> Position | int:
         return int(text)
     try:
         return Position.parse(text)
+    except Misused as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def _topic(text: str) -> str:
+    try:
+        return checked(text)
     except Misused as error:
         raise ArgumentTypeError(str(error)) from None
 

@@ -693,6 +693,7 @@ class Connection:
     def _begin(self, stream: _Stream, since: Since | None, command: Follow, now: float) -> None:
         """Say the person's own stream, to a client that had to ask for it."""
         stream.shut = False
+        stream.loading = False  # what is still read for who left is not for who came back: `page` drops it
         self._pace(stream, command.paced, now)
         if since is None:
             stream.cursor, stream.replay_to = stream.head, None

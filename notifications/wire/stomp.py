@@ -9,7 +9,9 @@ STOMP 1.0, 1.1 and 1.2, as clients like stompjs, webstomp and stomp.py speak it.
 
 Rules of this file:
 
-* What a client asks is a command with a `ref` of ours; the event that carries it back is what the RECEIPT waits for.
+* What a client asks is a command with a `ref` of ours; the event that carries it back is what the RECEIPT waits for. A
+  frame that asks nothing of the connection, but for a RECEIPT, is a `Ping`: so every answer costs a command.
+* No frame is kept longer than it takes to read it: some carry credentials.
 * An ERROR is the last frame, as STOMP has it, so it is said where the connection says `bye`. Who can be told otherwise,
   because they listen to the control queue, keeps the connection.
 * No header value that is chosen here needs an escape, and no body has a NUL: some clients know neither.
@@ -50,6 +52,8 @@ from .vocabulary import (
     Event,
     Follow,
     Notification,
+    Ping,
+    Pong,
     Reauth,
     Reauthenticated,
     ReauthFailed,
@@ -72,6 +76,8 @@ BEAT_MILLISECONDS: Final = 1_000
 """More often than that nobody is sent beats, whatever they ask for."""
 MARK_LENGTH: Final = 128
 """Characters of an id or a receipt: they are said back, an id with each message."""
+SUBSCRIPTIONS: Final = 8
+"""To one destination: each is sent each message."""
 
 REAUTH: Final = "/app/reauth"
 STATE: Final = "/app/state"
@@ -94,19 +100,19 @@ _states: Final = msgspec.json.Decoder(State)
 
 
 class _Asked(NamedTuple):
-    """A frame that waits for its answer."""
+    """What is kept of a frame that waits for its answer."""
 
-    frame: Frame
+    command: str
+    ref: str | UnsetType
+    """Its receipt, as it is meant."""
+    receipt: str | None
+    """The same as the client spelled it."""
     key: str | None = None
-
-    @property
-    def receipt(self) -> str | None:
-        return self.frame.spelled.get("receipt")
 
     @property
     def must_be_told(self) -> bool:
         """Whether silence would leave the client waiting."""
-        return self.receipt is not None or self.frame.command != "SEND"
+        return self.receipt is not None or self.command != "SEND"
 
 
 class _Problem(NamedTuple):
@@ -137,7 +143,7 @@ class StompCodec:
     __slots__ = (
         "_beat_seconds",
         "_carried",
-        "_connect",
+        "_connecting",
         "_extra",
         "_leaving",
         "_parser",
@@ -147,34 +153,30 @@ class StompCodec:
         "_tail",
         "_waiting",
         "_welcome",
-        "agreed",
         "beat_seconds",
         "outbox",
         "over",
+        "subprotocol",
     )
 
     def __init__(self, agreed: str, *, tail: Callable[[Event], str]) -> None:
         """`agreed`: the subprotocol that the handshake was answered with, or would have been."""
-        self.agreed = agreed
+        self.subprotocol = agreed
         self.outbox: list[str] = []
         self.over: CloseCode | None = None
         self.beat_seconds = inf
         self._tail = tail
         self._parser = FrameParser()
         self._carried = False
-        self._connect: Frame | None = None
+        self._connecting = False  # CONNECT was read
         self._welcome: Welcome | None = None
         self._beat_seconds = inf
-        self._leaving: Frame | None = None
+        self._leaving: _Asked | None = None
         self._problem: _Problem | None = None
         self._subscriptions = Subscriptions()
         self._waiting: dict[str, _Asked] = {}
         self._refs = 0
         self._extra = 0  # messages that have no number
-
-    @property
-    def subprotocol(self) -> str:
-        return self.agreed
 
     def carried(self, carrier: str) -> None:
         self._carried = bool(carrier)
@@ -210,7 +212,7 @@ class StompCodec:
         reader = _READERS.get(frame.command)
         if reader is None:
             raise _bad(frame, "unknown_type", "The command is none of a client.")
-        if frame.command not in ("CONNECT", "STOMP") and (self._connect is None or self._welcome is None):
+        if frame.command not in ("CONNECT", "STOMP") and not (self._connecting and self._welcome):
             raise _bad(frame, "not_authenticated", "Wait for CONNECTED.")
         if "transaction" in frame.headers:
             raise _bad(frame, "invalid", "Transactions are not supported.")
@@ -219,18 +221,18 @@ class StompCodec:
         return reader(self, frame)
 
     def _read_connect(self, frame: Frame) -> list[AnyCommand]:
-        if self._connect is not None:
+        if self._connecting:
             raise _bad(frame, "invalid", "The connection is connected.")
-        version = _version(self.agreed, frame.headers.get("accept-version"))
+        version = _version(self.subprotocol, frame.headers.get("accept-version"))
         if version is None:
-            return self._fail(frame, "unsupported_version", "None of the versions is spoken here.")
-        self._connect, self._parser.version = frame, version
-        self.agreed = next(name for name, spoken in VERSIONS.items() if spoken == version)
+            return self._fail(_asked(frame), "unsupported_version", "None of the versions is spoken here.")
+        self._connecting, self._parser.version = True, version
+        self.subprotocol = next(name for name, spoken in VERSIONS.items() if spoken == version)
         if version != "1.0":
             self._beat_seconds = _beat_seconds(frame)
         credentials = _credentials(frame)
         if len(credentials) + self._carried != 1:
-            return self._fail(frame, "ticket_refused", "Exactly one credential.")
+            return self._fail(_asked(frame), "ticket_refused", "Exactly one credential.")
         if credentials:
             return [Authenticate(**credentials[0], ref=self._ask(frame))]
         if self._welcome is not None:
@@ -244,13 +246,14 @@ class StompCodec:
             raise _bad(frame, "invalid", f"ack is one of {', '.join(_ACK_MODES)}.")
         if key in self._subscriptions:
             raise _bad(frame, "invalid", "A subscription has this id.")
+        if len(self._subscriptions.to(destination)) >= SUBSCRIPTIONS:
+            raise _bad(frame, "invalid", f"A destination has at most {SUBSCRIPTIONS} subscriptions.")
         topic = topic_at(destination)
         if destination not in (OWN, CONTROL) and not 1 <= len(topic or "") <= TOPIC_LENGTH:
-            return self._deny(frame)
+            return self._deny(_asked(frame))
         self._subscriptions.add(key, destination, frame.spelled.get("id"), mode)  # type: ignore[arg-type]  # see above
         if destination == CONTROL:
-            self._confirm(frame)
-            return []
+            return self._echo(frame)
         since = frame.headers.get("since") if frame.headers.get("durable") == "true" else None
         return [Follow(topic, since, paced=mode == "auto", ref=self._ask(frame, key))]
 
@@ -258,8 +261,7 @@ class StompCodec:
         key = self._key(frame)
         gone = self._subscriptions.remove(key)
         if gone is None or gone.destination == CONTROL:  # what was denied meanwhile may be unsubscribed, too
-            self._confirm(frame)
-            return []
+            return self._echo(frame)
         topic, rest = topic_at(gone.destination), self._subscriptions.to(gone.destination)
         place = self._subscriptions.places.get(gone.destination)
         if not rest:
@@ -269,8 +271,7 @@ class StompCodec:
             again = Follow(topic, place.position, paced=True, ref=self._ask(frame))
             return [Unfollow(topic, ref=self._ask(frame)), again]
         due = self._subscriptions.due(gone.destination)
-        self._confirm(frame)
-        return [Ack(seq=due[1], stream=due[0])] if due else []
+        return [*_acks(due), *self._echo(frame)]
 
     def _read_ack(self, frame: Frame) -> list[AnyCommand]:
         """NACK as well: the log gives nothing to another instead, so all it can say is that it has arrived."""
@@ -279,8 +280,7 @@ class StompCodec:
             due = self._subscriptions.acked(mark)
         except UnknownMessage:
             raise _bad(frame, "invalid", "No such message was sent.") from None
-        self._confirm(frame)
-        return [Ack(seq=due[1], stream=due[0])] if due else []
+        return [*_acks(due), *self._echo(frame)]
 
     def _read_send(self, frame: Frame) -> list[AnyCommand]:
         destination = _needed(frame, "destination")
@@ -291,10 +291,10 @@ class StompCodec:
             return [Reauth(ticket=ticket or None, token=token or None, ref=self._ask(frame))]
         if destination == STATE:
             return [replace(_state(frame), ref=self._ask(frame))]
-        return self._deny(frame)
+        return self._deny(_asked(frame))
 
     def _read_disconnect(self, frame: Frame) -> list[AnyCommand]:
-        self._leaving = frame
+        self._leaving = _asked(frame)
         return []
 
     def _refuse_transaction(self, frame: Frame) -> list[AnyCommand]:
@@ -308,23 +308,24 @@ class StompCodec:
 
     # --- What waits for an answer ---
 
-    def _ref(self) -> str:
-        self._refs += 1
-        return str(self._refs)
-
     def _ask(self, frame: Frame, key: str | None = None) -> str:
-        ref = self._ref()
-        self._waiting[ref] = _Asked(frame, key)
+        """The `ref` of its command."""
+        self._refs += 1
+        ref = str(self._refs)
+        self._waiting[ref] = _asked(frame, key)
         return ref
+
+    def _echo(self, frame: Frame) -> list[AnyCommand]:
+        """For a receipt of what was done here already."""
+        return [Ping(ref=self._ask(frame))] if "receipt" in frame.headers else []
 
     def _answered(self, event: Any) -> _Asked | None:
         ref = event.ref
         return self._waiting.pop(ref, None) if isinstance(ref, str) else None
 
-    def _confirm(self, frame: Frame, **more: object) -> None:
-        receipt = frame.spelled.get("receipt")
-        if receipt is not None:
-            self.outbox.append(spell("RECEIPT", {"receipt-id": receipt, **more}))
+    def _confirm(self, asked: _Asked, **more: object) -> None:
+        if asked.receipt is not None:
+            self.outbox.append(spell("RECEIPT", {"receipt-id": asked.receipt, **more}))
 
     def _leave(self) -> None:
         """DISCONNECT is answered when all that came before it was."""
@@ -332,13 +333,14 @@ class StompCodec:
             self._confirm(self._leaving)
             self.over = CloseCode.NORMAL
 
-    def _fail(self, frame: Frame, message: str, detail: str) -> list[AnyCommand]:
-        self._problem = _Problem(message, detail, frame.spelled.get("receipt"))
+    def _fail(self, asked: _Asked, message: str, detail: str) -> list[AnyCommand]:
+        """It ends with an ERROR."""
+        self._problem = _Problem(message, detail, asked.receipt)
         self.over = _ENDS.get(message, CloseCode.PROTOCOL_ERROR)
         return []
 
-    def _deny(self, frame: Frame) -> list[AnyCommand]:
-        return self._fail(frame, "access_denied", "The destination is not for this connection.")
+    def _deny(self, asked: _Asked) -> list[AnyCommand]:
+        return self._fail(asked, "access_denied", "The destination is not for this connection.")
 
     # --- What the server says ---
 
@@ -381,24 +383,24 @@ class StompCodec:
 
     def _say_answer(self, event: StateChanged | Reauthenticated) -> str | None:
         asked = self._answered(event)
-        said = self._say_control(replace(event, ref=_receipt(asked)) if asked else event)
+        said = self._say_control(replace(event, ref=asked.ref) if asked else event)
         if asked:
-            self._confirm(asked.frame)
+            self._confirm(asked)
         return said
 
     def _say_failure(self, event: Error | ReauthFailed) -> str | None:
         asked = self._answered(event)
-        if asked is None or (asked.frame.command == "SEND" and self._subscriptions.to(CONTROL)):
-            return self._say_control(replace(event, ref=_receipt(asked)) if asked else event)
+        if asked is None or (asked.command == "SEND" and self._subscriptions.to(CONTROL)):
+            return self._say_control(replace(event, ref=asked.ref) if asked else event)
         if asked.must_be_told:
             detail = event.detail if isinstance(event, Error) else "The credential was refused."
-            self._fail(asked.frame, event.code, detail)
+            self._fail(asked, event.code, detail)
         return None
 
     def _say_welcome(self, event: Welcome) -> str | None:
         self._welcome = event
         self._waiting.clear()  # CONNECT, if it carried the credential
-        return self._connected(event) if self._connect is not None else None
+        return self._connected(event) if self._connecting else None
 
     def _connected(self, welcome: Welcome) -> str:
         self.beat_seconds = self._beat_seconds
@@ -422,12 +424,12 @@ class StompCodec:
         asked = self._answered(event)
         if asked is not None and asked.key is not None:
             self._subscriptions.begin(asked.key, event.stream, event.epoch, event.cursor)
-            self._confirm(asked.frame, **{"x-epoch": event.epoch, "x-seq": event.cursor})
+            self._confirm(asked, **{"x-epoch": event.epoch, "x-seq": event.cursor})
 
-    def _say_unsubscribed(self, event: Unsubscribed) -> None:
+    def _say_done(self, event: Unsubscribed | Pong) -> None:
         asked = self._answered(event)
         if asked is not None:
-            self._confirm(asked.frame)
+            self._confirm(asked)
 
     def _say_denied(self, event: Denied) -> str | None:
         asked = self._answered(event)
@@ -435,9 +437,9 @@ class StompCodec:
         if asked is None:  # permissions were lost
             return self._say_control(event)
         if event.code == "forbidden":
-            self._deny(asked.frame)
+            self._deny(asked)
         else:
-            self._fail(asked.frame, event.code, "That is one topic too many.")
+            self._fail(asked, event.code, "That is one topic too many.")
         return None
 
     def _say_skipped(self, event: Skipped) -> str | None:
@@ -489,11 +491,11 @@ _SAYERS: Final[Mapping[type, Callable[[StompCodec, Any], str | None]]] = {
     Notification: StompCodec._say_notification,
     Welcome: StompCodec._say_welcome,
     Subscribed: StompCodec._say_subscribed,
-    Unsubscribed: StompCodec._say_unsubscribed,
     Denied: StompCodec._say_denied,
     Skipped: StompCodec._say_skipped,
     Reset: StompCodec._say_reset,
     Bye: StompCodec._say_bye,
+    **dict.fromkeys((Unsubscribed, Pong), StompCodec._say_done),
     **dict.fromkeys((CaughtUp, ReauthRequired), StompCodec._say_control),
     **dict.fromkeys((StateChanged, Reauthenticated), StompCodec._say_answer),
     **dict.fromkeys((Error, ReauthFailed), StompCodec._say_failure),
@@ -506,8 +508,12 @@ def _message(to: Subscription, mark: str, tail: str) -> str:
     return f"MESSAGE\n{subscription}destination:{to.destination}\nmessage-id:{mark}\n{ack}{tail}"
 
 
-def _receipt(asked: _Asked) -> str | UnsetType:
-    return asked.frame.headers.get("receipt", UNSET)
+def _asked(frame: Frame, key: str | None = None) -> _Asked:
+    return _Asked(frame.command, frame.headers.get("receipt", UNSET), frame.spelled.get("receipt"), key)
+
+
+def _acks(due: tuple[str, int] | None) -> list[AnyCommand]:
+    return [Ack(seq=due[1], stream=due[0])] if due else []
 
 
 def _bad(frame: Frame, code: str, detail: str) -> BadFrame:

@@ -6,6 +6,7 @@
  *     client.on("notification", (frame) => show(frame));
  *     client.on("gap", () => fetchTheList());
  *     client.open();
+ *     const orders = client.subscribe("orders.7"); // see subscription.js
  *
  *      idle ──► connecting ──► connected       open(), and by itself for as long as there is reason to hope
  *                 ▲    └─ waiting ◄┘            a back-off, until `retryAt`
@@ -28,15 +29,19 @@
 import { CLOSE_CODES, TICKET_REFUSED } from "./closing.js";
 import { Line } from "./line.js";
 import { Listeners, report } from "./listeners.js";
+import { resumable, withPosition } from "./position.js";
 import { Reauth, UnauthorizedError } from "./reauth.js";
+import { DeniedError } from "./subscription.js";
 import { Alarm, backOff } from "./timing.js";
+import { Topics } from "./topics.js";
 
 /** @import { Bye, ErrorFrame, Frame, Notification, Reset, State, Welcome } from "./frames.js" */
 /** @import { Socket } from "./line.js" */
 /** @import { ReauthChange } from "./reauth.js" */
+/** @typedef {import("./subscription.js").Subscription} Subscription */
 /** @import { Clock } from "./timing.js" */
 
-/** @typedef {{ epoch: string, seq: number }} Position The last number that was heard; keep it to resume from there. */
+/** @typedef {import("./position.js").Position} Position */
 
 /**
  * What `POST /api/tickets/` answers; `url` and `protocols` are the two arguments of `WebSocket()`.
@@ -78,7 +83,7 @@ import { Alarm, backOff } from "./timing.js";
  * @typedef {object} Events
  * @property {StateChange} state
  * @property {Welcome} welcome
- * @property {Notification} notification
+ * @property {Notification} notification Of the person's own; what topics say their subscriptions tell.
  * @property {State} change Something was seen, read or archived, here or elsewhere.
  * @property {{ cursor: number }} replay What was missed has all been told.
  * @property {Reset} gap What was missed cannot be told: fetch the list.
@@ -130,7 +135,7 @@ export class ClosedError extends Error {
   }
 }
 
-export { UnauthorizedError };
+export { DeniedError, UnauthorizedError };
 
 export class UsherClient {
   #getTicket;
@@ -161,6 +166,7 @@ export class UsherClient {
   /** @type {number | null} */
   #welcomedAt = null;
 
+  #topics;
   /** By their `ref`. @type {Map<string, Waiting>} */
   #marks = new Map();
   #refs = 0;
@@ -172,6 +178,7 @@ export class UsherClient {
     this.#WebSocket = options.WebSocket ?? globalWebSocket();
     this.#clock = clockOf(options);
     this.#alarm = new Alarm(this.#clock);
+    this.#topics = new Topics(this.#clock);
     this.#position = resumable(options.position);
   }
 
@@ -282,6 +289,18 @@ export class UsherClient {
     });
   }
 
+  /**
+   * Listen to a topic, from now or from a position on, over every reconnection until `unsubscribe()`: without a
+   * connection from the next one on. Many who listen to one topic are one for the server.
+   *
+   * @param {string} topic
+   * @param {{ since?: Position | null }} [options]
+   * @returns {Subscription}
+   */
+  subscribe(topic, { since = null } = {}) {
+    return this.#topics.subscribe(topic, resumable(since));
+  }
+
   // --- Attempts ---
 
   #start() {
@@ -345,6 +364,7 @@ export class UsherClient {
     this.#reauth = null;
     this.#line?.drop();
     this.#line = null;
+    this.#topics.disconnected();
     this.#welcomedAt = null;
     for (const ref of [...this.#marks.keys()]) this.#answered(ref)?.reject(new Error("The connection has ended."));
   }
@@ -402,6 +422,7 @@ export class UsherClient {
 
   /** @param {Exclude<Frame, Bye>} frame */
   #heard(frame) {
+    if (this.#topics.heard(frame)) return undefined;
     switch (frame.type) {
       case "welcome":
         return this.#welcomed(frame);
@@ -419,11 +440,13 @@ export class UsherClient {
       case "reauth_required":
         return this.#reauth?.required(frame);
       case "reauthenticated":
+        this.#topics.reauthenticated();
         return this.#reauth?.done(frame);
       case "reauth_failed":
         return this.#reauth?.failed(frame);
       case "error":
         this.#reauth?.erred(frame);
+        this.#topics.erred(frame);
         this.#answered(frame.ref)?.reject(new CommandError(frame));
         return this.#emit("error", frame);
       case "pong": // that it came is all it says
@@ -447,6 +470,7 @@ export class UsherClient {
     const line = this.#line;
     line?.start(frame);
     this.#reauth = this.#reauthOf(frame);
+    if (line) this.#topics.connected(line);
     this.#become({ state: "connected" });
     if (line?.over === false) this.#emit("welcome", frame);
   }
@@ -509,6 +533,7 @@ export class UsherClient {
   #become(change) {
     this.#now = change;
     this.#emit("state", change);
+    this.#topics.settle();
   }
 
   /** @template {keyof Events} Name @param {Name} event @param {Events[Name]} detail */
@@ -530,23 +555,6 @@ export class UsherClient {
 function verdict(code = 0, bye) {
   const known = code === 1000 && !bye ? undefined : CLOSE_CODES[code];
   return known ?? bye ?? { reason: undefined, reconnect: true, need: "ticket" };
-}
-
-/** @param {string} url @param {Position | null} position */
-function withPosition(url, position) {
-  if (!position) return url;
-  return `${url}${url.includes("?") ? "&" : "?"}since=${encodeURIComponent(position.epoch)}:${position.seq}`;
-}
-
-/**
- * The server takes a position it cannot read for a client that does not speak the protocol.
- *
- * @param {Position | null} [position]
- * @returns {Position | null}
- */
-function resumable(position) {
-  const fits = position?.epoch && Number.isSafeInteger(position.seq) && position.seq >= 0;
-  return fits ? { epoch: position.epoch, seq: position.seq } : null;
 }
 
 /** @param {Options} options @returns {Clock} */

@@ -70,6 +70,33 @@ export interface State {
   ref?: string;
 }
 
+export interface Subscribed {
+  type: "subscribed";
+  stream: string;
+  epoch: string;
+  head: number;
+  cursor: number;
+  /** Missing for the person's own stream, which this protocol never asks for. */
+  topic?: string;
+  ref?: string;
+}
+
+export interface Unsubscribed {
+  type: "unsubscribed";
+  stream: string;
+  topic?: string;
+  ref?: string;
+}
+
+export interface Denied {
+  type: "denied";
+  stream: string;
+  topic: string;
+  code: "forbidden" | "too_many_topics";
+  /** Missing where the right was lost later. */
+  ref?: string;
+}
+
 export interface ReauthRequired {
   type: "reauth_required";
   reason: "session_expired" | "credentials_changed" | "requested";
@@ -122,6 +149,9 @@ export type Frame =
   | CaughtUp
   | Reset
   | State
+  | Subscribed
+  | Unsubscribed
+  | Denied
   | ReauthRequired
   | Reauthenticated
   | ReauthFailed

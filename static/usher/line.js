@@ -36,6 +36,9 @@ const OPEN = 1; // WebSocket.OPEN, which an injected one need not have
 /** "Send it when 32 notifications are un-acked, else 5 s after the oldest." */
 const ACK_AT = 32;
 const ACK_AFTER_MS = 5_000;
+/** Of acks that release little the server hears 20 a second, so of many streams some have to wait for their turn. */
+const SMALL_ACKS = 8;
+const SMALL_ACKS_MS = 500;
 
 /** How long an answer may take before the line is called dead. */
 const ANSWER_MS = 10_000;
@@ -60,7 +63,11 @@ export class Line {
     this.ackAt = ACK_AT;
     this.unacked = 0;
     this.oldestAt = 0;
-    this.lastSeq = 0;
+    /** By their streams; the person's own is "". @type {Map<string, { seq: number, count: number }>} */
+    this.waiting = new Map();
+    /** How many small ones there were since. */
+    this.smallAcks = 0;
+    this.smallSince = -Infinity;
     this.ackAlarm = new Alarm(clock);
 
     socket.onmessage = ({ data }) => this.receive(data);
@@ -170,26 +177,45 @@ export class Line {
 
   // --- Acks ---
 
-  /** A notification with this number has arrived. @param {number} seq */
-  arrived(seq) {
+  /** A notification with this number has arrived. @param {number} seq @param {string} [stream] If of a topic. */
+  arrived(seq, stream = "") {
     const now = this.clock.now();
-    this.lastSeq = seq;
     if (this.unacked === 0) {
       this.oldestAt = now;
       this.ackAlarm.set(ACK_AFTER_MS, () => this.ack());
     }
     this.unacked += 1;
+    this.waiting.set(stream, { seq, count: (this.waiting.get(stream)?.count ?? 0) + 1 });
     if (this.unacked >= this.ackAt || now - this.oldestAt >= ACK_AFTER_MS) this.ack();
   }
 
+  /** Those first that make the most room in the window. */
   ack() {
-    this.send({ type: "ack", seq: this.lastSeq });
-    this.forget();
+    const largestFirst = [...this.waiting].sort(([, a], [, b]) => b.count - a.count);
+    for (const [stream, { seq, count }] of largestFirst) {
+      if (!this.mayAck(count)) break;
+      this.send({ type: "ack", ...(stream && { stream }), seq });
+      this.forget(stream);
+    }
+    if (this.unacked > 0) this.ackAlarm.set(SMALL_ACKS_MS, () => this.ack());
   }
 
-  /** The numbers were started anew: what was un-acked is nobody's business any more. */
-  forget() {
-    this.ackAlarm.clear();
-    this.unacked = 0;
+  /** @param {number} count of the notifications that it releases */
+  mayAck(count) {
+    if (count * 2 >= this.ackAt) return true; // always heard
+    const now = this.clock.now();
+    if (!(Math.abs(now - this.smallSince) < SMALL_ACKS_MS)) {
+      this.smallSince = now;
+      this.smallAcks = 0;
+    }
+    this.smallAcks += 1;
+    return this.smallAcks <= SMALL_ACKS;
+  }
+
+  /** Its numbers were started anew, or nobody listens any more: what was un-acked is nobody's business. */
+  forget(stream = "") {
+    this.unacked -= this.waiting.get(stream)?.count ?? 0;
+    this.waiting.delete(stream);
+    if (this.unacked === 0) this.ackAlarm.clear();
   }
 }

@@ -1,6 +1,7 @@
 /**
  * A connection that all tabs of a person share, where the browser has shared workers; else one of this page's own. To
- * the page it is the same: what a `UsherClient` has, this has, and `leave()` and `lookedAt()`.
+ * the page it is the same: what a `UsherClient` has, this has, and `leave()` and `lookedAt()`. What it has subscribed to
+ * it goes on with after a `leave()`, where it was.
  *
  *     const connection = new SharedConnection({ user: "7", position, getTicket });
  *     connection.on("notification", show);
@@ -11,10 +12,13 @@
 
 import { EVENTS, UnauthorizedError, UsherClient } from "./client.js";
 import { Listeners } from "./listeners.js";
+import { resumable } from "./position.js";
+import { Subscription, SUBSCRIPTION_EVENTS } from "./subscription.js";
 
 /** @import { Events, Marking, Options, Position, StateChange, StateName } from "./client.js" */
 /** @import { FromPage, ToPage } from "./switchboard.js" */
 /** @import { State } from "./frames.js" */
+/** @import { SubscriptionEvents } from "./subscription.js" */
 
 const ANSWER_MS = 12_000; // longer than the client in the worker waits for its server
 
@@ -33,6 +37,12 @@ export class SharedConnection {
   #position;
   /** @type {Map<number, { resolve: (frame: State) => void, reject: (error: Error) => void }>} */
   #marks = new Map();
+  /** By the ids that the worker knows them by. @type {Map<number, Subscription>} */
+  #subscriptions = new Map();
+  /** What they are where this page has a client of its own, by the same ids. @type {Map<number, Subscription>} */
+  #handed = new Map();
+  /** Whether the worker knows of this page, and so of its subscriptions. */
+  #joined = false;
   #ids = 0;
   /** Lets go of the lock that tells the worker that this page lives. */
   #release = () => {};
@@ -77,9 +87,11 @@ export class SharedConnection {
     this.#release();
     this.#port?.close();
     this.#port = null;
+    this.#joined = false;
     this.#now = { state: "idle" };
     for (const { reject } of this.#marks.values()) reject(new Error("The connection has ended."));
     this.#marks.clear();
+    for (const subscription of [...this.#subscriptions.values()]) subscription.become({ state: "pending" });
   }
 
   /** The person signs out: nothing more is heard, on any tab. */
@@ -119,6 +131,23 @@ export class SharedConnection {
     });
   }
 
+  /**
+   * As a client's. However many of a person's pages listen to a topic, they are one for the server.
+   *
+   * @param {string} topic
+   * @param {{ since?: Position | null }} [options]
+   * @returns {Subscription}
+   */
+  subscribe(topic, { since = null } = {}) {
+    if (this.#own) return this.#own.subscribe(topic, { since });
+    this.#ids += 1;
+    const id = this.#ids;
+    const subscription = new Subscription(topic, resumable(since), () => this.#unsubscribed(id));
+    this.#subscriptions.set(id, subscription);
+    if (this.#joined) this.#listen(id, subscription);
+    return subscription;
+  }
+
   /** Somebody looks at this page: whatever it waits for, it is to try now, and what had ended begins anew. */
   lookedAt() {
     if (!this.#own) this.#say({ type: "looked at" });
@@ -144,6 +173,8 @@ export class SharedConnection {
     const asked = navigator.locks.request(lock, () => {
       const held = new Promise((/** @type {(value?: any) => void} */ release) => (this.#release = release));
       this.#say({ type: "hello", position: this.#position, online: this.#online, ...{ lock } });
+      this.#joined = true;
+      for (const [id, subscription] of this.#subscriptions) this.#listen(id, subscription);
       return held;
     });
     asked.catch(failed);
@@ -171,8 +202,45 @@ export class SharedConnection {
     const own = new UsherClient({ ...this.#options, position: this.#position });
     for (const name of EVENTS) own.on(name, (detail) => this.#listeners.tell(name, detail));
     this.#own = own;
+    this.#joined = false;
+    for (const [id, subscription] of this.#subscriptions) this.#hand(id, subscription);
     own.setOnline(this.#online);
     own.open();
+  }
+
+  // --- Topics ---
+
+  /** @param {number} id @param {Subscription} subscription */
+  #listen(id, { topic, position }) {
+    this.#say({ type: "subscribe", id, topic, since: position });
+  }
+
+  /** What the worker was to do for this page its own client goes on with. @param {number} id @param {Subscription} listener */
+  #hand(id, listener) {
+    const subscription = this.#own?.subscribe(listener.topic, { since: listener.position });
+    if (!subscription) return;
+    this.#handed.set(id, subscription);
+    for (const name of SUBSCRIPTION_EVENTS) {
+      subscription.on(name, (detail) => this.#heardOf(id, name, detail, subscription.position));
+    }
+  }
+
+  /** @param {number} id */
+  #unsubscribed(id) {
+    this.#subscriptions.delete(id);
+    if (this.#joined) this.#say({ type: "unsubscribe", id });
+    this.#handed.get(id)?.unsubscribe();
+    this.#handed.delete(id);
+  }
+
+  /** @param {number} id @param {keyof SubscriptionEvents} name @param {any} detail @param {Position | null} position */
+  #heardOf(id, name, detail, position) {
+    const subscription = this.#subscriptions.get(id);
+    if (!subscription) return; // it has left meanwhile
+    if (position) subscription.move(position);
+    if (name !== "state") subscription.tell(name, detail);
+    else if (detail.state !== "unsubscribed") subscription.become(detail);
+    if (subscription.over) this.#subscriptions.delete(id);
   }
 
   /** @param {FromPage} message */
@@ -191,6 +259,8 @@ export class SharedConnection {
         return this.#answered(message.id)?.resolve(message.frame);
       case "not marked":
         return this.#answered(message.id)?.reject(Object.assign(new Error(message.error.message), message.error));
+      case "topic":
+        return this.#heardOf(message.id, message.name, message.detail, message.position);
     }
   }
 

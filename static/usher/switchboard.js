@@ -8,16 +8,19 @@
  *
  * * A page is told of notifications in order, each once: by its own position, not by the client's.
  * * What is kept for newcomers is bounded; who stands further back is told that there is a gap, and fetches the list.
+ * * What a page has subscribed to is a subscription of the client's, which keeps its place; it ends with the page.
  * * Pages come and go without a word. Whoever does not answer is asked last.
  *
  * @module
  */
 
 import { EVENTS, UnauthorizedError } from "./client.js";
+import { SUBSCRIPTION_EVENTS } from "./subscription.js";
 import { Alarm } from "./timing.js";
 
 /** @import { CommandError, Events, Marking, Options, Position, StateChange, UsherClient } from "./client.js" */
 /** @import { Notification, Welcome } from "./frames.js" */
+/** @import { Subscription, SubscriptionEvents } from "./subscription.js" */
 /** @import { Clock } from "./timing.js" */
 
 /** What a page says.
@@ -27,12 +30,15 @@ import { Alarm } from "./timing.js";
  *   | { type: "ticket", id: number, ticket: any }
  *   | { type: "no ticket", id: number, error: { unauthorized: boolean, message: string, retryAfterMs: number } }
  *   | { type: "mark", id: number, marking: Marking }
+ *   | { type: "subscribe", id: number, topic: string, since: Position | null }
+ *   | { type: "unsubscribe", id: number }
  *   | { type: "renew" } | { type: "retry" } | { type: "signed out" }
  *   | { type: "online", online: boolean }} FromPage
  */
 
-/** What it is told; `event` as the client tells it.
+/** What it is told; `event` as the client tells it, `topic` as a subscription does, with where it stands after it.
  * @typedef {{ type: "event", name: keyof Events, detail: any }
+ *   | { type: "topic", id: number, name: keyof SubscriptionEvents, detail: any, position: Position | null }
  *   | { type: "ticket?", id: number, reason: "connect" | "reauth", attempt: number }
  *   | { type: "marked", id: number, frame: any }
  *   | { type: "not marked", id: number, error: { message: string, code: string | undefined } }} ToPage
@@ -60,6 +66,8 @@ export class Switchboard {
   #client = null;
   /** Who was opened or looked at last is first: it can fetch, if anybody can. @type {Map<Port, { position: Position | null }>} */
   #pages = new Map();
+  /** Of each page, by its own ids. @type {Map<Port, Map<number, Subscription>>} */
+  #subscriptions = new Map();
   /** @type {StateChange} */
   #now = { state: "idle" };
   /** @type {Welcome | null} */
@@ -109,6 +117,10 @@ export class Switchboard {
         return this.#answered(message.id)?.reject(failure(message.error));
       case "mark":
         return void this.#mark(port, message.id, message.marking);
+      case "subscribe":
+        return this.#subscribe(port, message.id, message.topic, message.since);
+      case "unsubscribe":
+        return this.#unsubscribe(port, message.id);
       case "renew":
         return this.#client?.renew();
       case "retry":
@@ -123,6 +135,8 @@ export class Switchboard {
   /** A page has gone, by its own word or by what the browser says of it. @param {Port} port */
   left(port) {
     this.#pages.delete(port);
+    for (const id of [...(this.#subscriptions.get(port)?.keys() ?? [])]) this.#unsubscribe(port, id);
+    this.#subscriptions.delete(port);
     if (this.#pages.size === 0) this.#linger.set(LINGER_MS, () => this.#client?.close());
   }
 
@@ -251,6 +265,27 @@ export class Switchboard {
     if (this.#recent.length <= KEPT) return;
     const gone = this.#recent.shift();
     if (gone && this.#from) this.#from = { ...this.#from, seq: gone.seq ?? this.#from.seq };
+  }
+
+  // --- Topics ---
+
+  /** @param {Port} port @param {number} id @param {string} topic @param {Position | null} since */
+  #subscribe(port, id, topic, since) {
+    if (!this.#client || !this.#pages.has(port)) return; // it has left
+    const subscription = this.#client.subscribe(topic, { since });
+    const ofThePage = this.#subscriptions.get(port) ?? new Map();
+    this.#subscriptions.set(port, ofThePage.set(id, subscription));
+    const tell = (/** @type {keyof SubscriptionEvents} */ name, /** @type {any} */ detail) =>
+      port.postMessage({ type: "topic", id, name, detail, position: subscription.position });
+    for (const name of SUBSCRIPTION_EVENTS) subscription.on(name, (detail) => tell(name, detail));
+    tell("state", { state: subscription.state });
+  }
+
+  /** @param {Port} port @param {number} id */
+  #unsubscribe(port, id) {
+    const subscription = this.#subscriptions.get(port)?.get(id);
+    this.#subscriptions.get(port)?.delete(id);
+    subscription?.unsubscribe();
   }
 
   // --- What pages do for it, and it for them ---

@@ -120,6 +120,7 @@ def violations(axe):
     """Of a page as it stands: each with the elements concerned. Of its colours, the measured contrast is in it."""
 
     async def found(page, within="document"):
+        await page.wait_for_load_state("load")  # its text is there before its style
         await page.evaluate(axe)  # not as a script of the page, which its policy would refuse
         # What moves in is half transparent, and no contrast can be measured of it.
         await page.evaluate("Promise.all(document.getAnimations().map(each => each.finished.catch(() => {})))")

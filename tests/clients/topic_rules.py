@@ -1,11 +1,8 @@
+"""Who may listen on the sites of these tests."""
+
 from notifications.topics import rule
 
 
-@rule("desk.{username}")
-def is_their_desk(user, username):
-    return user.get_username() == username
-
-
-@rule("crew.{name}")
-def is_in_the_crew(user, name):
-    return user.groups.filter(name=name).exists()
+@rule("desk.{name}")
+def may_hear_of_their_own_desk(user, name):
+    return user.username == name

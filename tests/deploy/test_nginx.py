@@ -296,5 +296,5 @@ def test_a_quiet_socket_is_not_cut():
         int(re.search(rf"--ws-ping-{what} (\d+)", (DEPLOY / "serve").read_text())[1])
         for what in ("interval", "timeout")
     )
-    (waits,) = re.findall(r"location /ws/ \{.*?proxy_read_timeout (\d+)s", SITE, re.DOTALL)
+    (waits,) = re.findall(r"location ~ \^/\(\?:ws/\S* \{.*?proxy_read_timeout (\d+)s", SITE, re.DOTALL)
     assert int(waits) > ping + patience

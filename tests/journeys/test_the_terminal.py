@@ -164,6 +164,60 @@ async def test_it_hears_everything_once_whatever_ends(make_site, tmp_path):
         assert tail.said == "Connected.\n"
 
 
+SAY = """
+from notifications.api import notify_topic
+for title in {titles!r}:
+    notify_topic("{topic}", title=title)
+"""
+HIRE = """
+from django.contrib.auth import get_user_model
+from notifications.topics import permissions_changed
+person = get_user_model().objects.get(username="{username}")
+person.is_staff = {is_staff}
+person.save()
+permissions_changed(user=person)
+"""
+
+
+async def elsewhere(person: Person, code: str, **words: object) -> None:
+    """By another process; works while no server does."""
+    await asyncio.to_thread(person.server.stack.manage, "shell", "--no-imports", "--command", code.format(**words))
+
+
+@EACH_KIND_ONCE
+async def test_topics_are_heard_as_well_until_the_right_is_lost(make_site, tmp_path):
+    site = make_site()
+    alice, file = site.person("alice"), tmp_path / "position"
+    topics = ["--topic", "announcements", "--topic", "staff.desk", "--resume", str(file)]
+    await elsewhere(alice, HIRE, username="alice", is_staff=True)
+    many = [f"number {number}" for number in range(100)]
+    async with Tail.of(alice, *topics) as tail:
+        await tail.says("Listening to")
+        await tail.says("Listening to")
+        await elsewhere(alice, SAY, topic="staff.desk", titles=many)  # more than a window
+        await tail.hears(*many)
+        await tell_at_server(alice, "own")
+        await tail.hears("own")
+        site.server.kill()
+        await tail.says("Not connected")
+        await elsewhere(alice, SAY, topic="announcements", titles=["nobody was there"])
+        site.server.start()
+        await tail.hears("nobody was there")
+        tail.process.send_signal(signal.SIGINT)
+        assert await tail.ends() == 130
+        numbers = [(each["stream"][:2], each["seq"], each["replayed"]) for each in tail.heard]
+        assert numbers == [*(("t.", seq, False) for seq in range(1, 101)), ("u.", 1, False), ("t.", 1, True)]
+
+    await elsewhere(alice, SAY, topic="staff.desk", titles=["then", "and on"])
+    async with Tail.of(alice, *topics) as tail:
+        await tail.hears("then", "and on")
+        await elsewhere(alice, HIRE, username="alice", is_staff=False)
+        assert await tail.ends() == 1
+        assert tail.said.endswith("The topic staff.desk is not for you (forbidden).\n")
+    code, out, err = await run(alice, "tail", "-q", "--topic", "no.such")
+    assert (code, out, err) == (1, "", "The topic no.such is not for you (forbidden).\n")
+
+
 @EACH_KIND_ONCE
 async def test_who_is_signed_out_elsewhere_must_sign_in(site):
     person = site.newcomer()

@@ -1,6 +1,7 @@
 /**
  * The client in Node, against the site that is named: prints what it hears, one JSON array a line, and does what it
- * is told on its standard input in the same way: `["close"]`, `["sign out"]`, `["mark", …]`.
+ * is told on its standard input in the same way: `["close"]`, `["sign out"]`, `["mark", …]`, `["subscribe", "a.topic"]`,
+ * `["unsubscribe", "a.topic"]`.
  *
  *     node tests/js/follow.js http://127.0.0.1:8000 demo demo
  */
@@ -41,10 +42,21 @@ for (const event of ["state", "welcome", "notification", "change", "replay", "ga
   client.on(event, (detail) => say(event, { ...detail, position: client.position }));
 }
 
+const subscriptions = {};
+
+function subscribe(topic) {
+  const subscription = (subscriptions[topic] = client.subscribe(topic));
+  for (const event of ["state", "notification", "replay", "gap"]) {
+    subscription.on(event, (detail) => say(`topic ${event}`, { ...detail, topic, position: subscription.position }));
+  }
+}
+
 createInterface({ input: process.stdin }).on("line", async (line) => {
   const [command, argument] = JSON.parse(line);
   if (command === "close") client.close();
   if (command === "sign out") await post("/api/token/revoke/", { refresh: tokens.refresh });
+  if (command === "subscribe") subscribe(argument);
+  if (command === "unsubscribe") subscriptions[argument].unsubscribe();
   if (command === "mark") say("marked", await client.mark(argument).catch((error) => ({ error: error.code })));
 });
 client.open();

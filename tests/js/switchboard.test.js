@@ -79,7 +79,7 @@ class Page {
   }
 
   of(name) {
-    return this.heard.filter((message) => message.name === name).map(({ detail }) => detail);
+    return this.heard.filter((message) => message.type === "event" && message.name === name).map(({ detail }) => detail);
   }
 
   /** The numbers it was told, in order, those that are no news in brackets. */
@@ -364,5 +364,69 @@ describe("marking", () => {
     page.say({ type: "mark", id: 7, marking: { ids: ["n1"], state: "read" } });
     await settled();
     assert.match(page.heard.find(({ type }) => type === "not marked").error.message, /no connection/);
+  });
+});
+
+describe("topics", () => {
+  /** The server's side: the last question about a topic, answered. */
+  const answer = (office, fields = {}) => {
+    const { type, topic, since, ref } = office.socket.sent.filter((each) => each.type.endsWith("subscribe")).at(-1);
+    const [epoch, seq] = since?.split(":") ?? ["t1", 10];
+    const where = type === "subscribe" ? { epoch, head: 10, cursor: Number(seq) } : {};
+    office.socket.say({ type: `${type}d`, stream: `t.${topic}`, topic, ref, ...where, ...fields });
+  };
+  const said = (page, id) => page.heard.filter((message) => message.type === "topic" && message.id === id);
+  const numbers = (page, id) => said(page, id).filter(({ name }) => name === "notification").map(({ detail }) => detail.seq);
+  const listen = (page, id, since = null) => page.say({ type: "subscribe", id, topic: "orders.7", since });
+  const questions = (office) => office.socket.sent.filter(({ type }) => type.endsWith("subscribe")).map(({ type }) => type);
+
+  test("that several pages listen to are one subscription, which the last one ends", async () => {
+    const office = new Office();
+    const [first, second] = [await office.page(), await office.page()];
+    office.welcome();
+    listen(first, 1);
+    answer(office);
+    listen(first, 2);
+    listen(second, 1);
+    office.notify(11, { stream: "t.orders.7" });
+    assert.deepEqual([numbers(first, 1), numbers(first, 2), numbers(second, 1)], [[11], [11], [11]]);
+    assert.deepEqual(said(second, 1).at(-1).position, { epoch: "t1", seq: 11 });
+    first.say({ type: "unsubscribe", id: 1 });
+    office.notify(12, { stream: "t.orders.7" });
+    assert.deepEqual([numbers(first, 1), numbers(first, 2)], [[11], [11, 12]]);
+    first.say({ type: "leave" });
+    assert.deepEqual(questions(office), ["subscribe"]);
+    second.say({ type: "leave" });
+    assert.deepEqual(questions(office), ["subscribe", "unsubscribe"]);
+    assert.deepEqual([first.seqs, second.seqs], [[], []], "nothing of it is the person's own");
+  });
+
+  test("are told to whoever comes later from where they are", async () => {
+    const office = new Office();
+    const [first, second] = [await office.page(), await office.page()];
+    office.welcome();
+    listen(first, 1);
+    answer(office);
+    office.notify(11, { stream: "t.orders.7" });
+    listen(second, 1, { epoch: "t1", seq: 9 });
+    answer(office);
+    answer(office, { head: 11 });
+    for (const seq of [10, 11]) office.notify(seq, { stream: "t.orders.7", replayed: true });
+    assert.deepEqual([numbers(first, 1), numbers(second, 1)], [[11], [10, 11]]);
+  });
+
+  test("that are refused are refused to all, and a page that has left asks for nothing", async () => {
+    const office = new Office();
+    const [page, gone] = [await office.page(), await office.page()];
+    office.welcome();
+    gone.say({ type: "leave" });
+    listen(gone, 1);
+    assert.deepEqual(questions(office), []);
+    listen(page, 1);
+    answer(office, { type: "denied", code: "forbidden" });
+    assert.deepEqual(said(page, 1).map(({ detail }) => detail), [
+      { state: "pending" },
+      { state: "denied", code: "forbidden" },
+    ]);
   });
 });

@@ -14,12 +14,12 @@ from tests.support.processes import ROOT
 MANIFEST = json.loads((ROOT / "npm" / "package.json").read_text())
 TSC = ROOT / "node_modules" / "typescript" / "bin" / "tsc"
 
-MODULES = {"client", "closing", "line", "listeners", "reauth", "timing"}
+MODULES = {"client", "closing", "line", "listeners", "position", "reauth", "subscription", "timing", "topic", "topics"}
 
 # Each line that `@ts-expect-error` stands above is wrong; were one of them right, that would be the error.
 USE = """
-import { UnauthorizedError, UsherClient } from "usher-client";
-import type { Events, Options, Position, Ticket } from "usher-client";
+import { DeniedError, UnauthorizedError, UsherClient } from "usher-client";
+import type { Events, Options, Position, Subscription, Ticket } from "usher-client";
 import type { Notification } from "usher-client/frames";
 
 async function getTicket({ reason, attempt }: { reason: "connect" | "reauth"; attempt: number }): Promise<Ticket> {
@@ -39,6 +39,11 @@ const stop: () => void = client.on("notification", (frame: Notification) => {
 client.on("state", ({ state, retryAt }) => console.log(state === "waiting" ? retryAt : null));
 client.on("gap", (gap: Events["gap"]) => console.log(gap.head));
 client.open();
+const orders: Subscription = client.subscribe("orders.7", { since: position });
+orders.on("notification", (frame: Notification) => console.log(frame.title, orders.position?.seq));
+orders.on("state", ({ state, code }) => console.log(state === "denied" ? code : state));
+await orders.ready().catch((error: DeniedError) => console.log(error.code));
+orders.unsubscribe();
 const marked = await client.mark({ through: 7, state: "read" });
 console.log(marked.unread, client.position?.seq);
 stop();
@@ -53,6 +58,12 @@ client.on("notifications", () => {});
 client.on("notification", (frame) => frame.title * 2);
 // @ts-expect-error there is no such state
 client.on("state", ({ state }) => state === "conected");
+// @ts-expect-error a topic has a name
+client.subscribe();
+// @ts-expect-error a position is no number
+client.subscribe("orders.7", { since: 7 });
+// @ts-expect-error there is no such state of a subscription
+orders.on("state", ({ state }) => state === "connected");
 // @ts-expect-error which ones?
 client.mark({ state: "read" });
 // @ts-expect-error only what is named is exported

@@ -136,6 +136,41 @@ async def test_many_at_once_are_acked_in_time(node, packages, make_site):
         assert follower.numbers == list(range(1, 301))
 
 
+@pytest.mark.parametrize("server_kind", ["uvicorn"], indirect=True)
+async def test_many_topics_at_once_are_acked_as_fast_as_the_server_hears_it(node, packages, make_site):
+    """Each says too little for its acks to be heard whatever else comes; all together it is many windows."""
+    site = make_site()
+    site.stack.manage("shell", "--no-imports", "--command", HIRE)
+    topics = [f"staff.desk-{number}" for number in range(12)]
+    async with Follower.of(node, site, "demo") as follower:
+        for topic in topics:
+            await follower.tell("subscribe", topic)
+            await follower.expect("topic state", state="subscribed", topic=topic)
+        await asyncio.to_thread(site.stack.manage, "shell", "--no-imports", "--command", SAY.format(topics=topics))
+        for _ in range(12 * 25):
+            await follower.expect("topic notification")
+        await follower.tell("unsubscribe", topics[0])
+        await follower.close()
+        said = [(frame["topic"], frame["seq"]) for frame in follower.of_name("topic notification")]
+        assert sorted(said) == sorted((topic, seq) for topic in topics for seq in range(1, 26))
+        for topic in topics:
+            assert [seq for name, seq in said if name == topic] == list(range(1, 26))
+        assert not [*follower.of_name("error"), *follower.of_name("topic gap"), *follower.numbers]
+        assert len(follower.of_name("welcome")) == 1, "nobody was too slow"
+
+
+HIRE = """
+from django.contrib.auth import get_user_model
+get_user_model().objects.filter(username="demo").update(is_staff=True)
+"""
+SAY = """
+from notifications.api import notify_topic
+for number in range(25):
+    for topic in {topics!r}:
+        notify_topic(topic, title=str(number))
+"""
+
+
 async def test_it_keeps_a_grant_of_three_seconds_going(node, packages, make_site):
     """For four grants, and without ever being asked: it comes by itself."""
     site = make_site(TICKETS_GRANT_SECONDS="3")

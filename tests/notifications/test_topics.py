@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.http import Http404
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifications import fanout, store, topic_store, topics
@@ -57,6 +57,7 @@ def test_which_names_fit(pattern, name, params):
     assert Rule(pattern, print).match(name) == params
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab.{}:int_-0 7é\n", max_size=12), st.text(alphabet="ab._-07é\n{", max_size=12))
 def test_no_name_raises_and_what_fits_is_made_of_words(pattern, name):
     found = Rule(pattern, print).match(name)
@@ -112,6 +113,7 @@ def test_what_no_topic_is_called(name):
     assert not is_name(name)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=90) | st.from_regex(r"[a-z0-9._-]{1,80}", fullmatch=True) | st.from_regex(r"u\.[0-9]+"))
 def test_no_name_is_that_of_another_kind_of_group(name):
     """Whatever somebody asks for, it is a topic's group or none."""

@@ -31,7 +31,7 @@ HANDED_ROUND = r'"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"'
 # browsers of tests have tickets and tokens of their own.
 SHAPES = (
     r"eyJ[A-Za-z0-9_-]{8,}\.eyJ",
-    r"usher\.ticket\.[A-Za-z0-9_-]{24}",
+    r"(usher\.ticket|anycable-token)\.[A-Za-z0-9_-]{24}",
     r"(Bearer|Ticket) [A-Za-z0-9_-]{24}",
     # With what stands around a string in JSON, and in JSON that is a string of JSON: a line of the log.
     r"\b(ticket|access|refresh|jid)[\\]*['\"]?[=:] ?[\\]*['\"]?[A-Za-z0-9_-]{42}",

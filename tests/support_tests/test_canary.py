@@ -274,6 +274,7 @@ SHAPED = [
     TOKEN,
     TOKEN[:60],
     f"usher.v1, usher.ticket.{'Ab3' * 12}",
+    f"actioncable-v1-json, anycable-token.{'Ab3' * 12}",
     f"Authorization: Ticket {'Ab3' * 12}",
     f"GET /ws/?ticket={'Ab3' * 15}",
     f"{{'ticket': '{'Ab3' * 15}'}}",

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from notifications.client.spelling import ReauthRequired, Reset, StateChanged
+from notifications.client.spelling import Denied, ReauthRequired, Reset, StateChanged, Subscribed, Unsubscribed
 from notifications.wire.closing import CloseCode
-from notifications.wire.vocabulary import Bye, Notification, User, Welcome
+from notifications.wire.vocabulary import Bye, Notification, Reauthenticated, User, Welcome
 
 EPOCH = "e1"
 STREAM = "u.1"
@@ -56,8 +56,21 @@ def changed(version: int, **fields: Any) -> StateChanged:
     return StateChanged(**{"state": "read", "state_version": version, "unread": version, "unseen": 0} | fields)
 
 
-def reset(head: int, epoch: str = "e2") -> Reset:
-    return Reset(stream=STREAM, reason="epoch", epoch=epoch, head=head, oldest=1)
+def reset(head: int, epoch: str = "e2", stream: str = STREAM) -> Reset:
+    return Reset(stream=stream, reason="epoch", epoch=epoch, head=head, oldest=1)
+
+
+def subscribed(topic: str, ref: str, head: int = 0, epoch: str = EPOCH, cursor: int | None = None) -> Subscribed:
+    cursor = head if cursor is None else cursor
+    return Subscribed(stream=f"t.{topic}", topic=topic, epoch=epoch, head=head, cursor=cursor, ref=ref)
+
+
+def unsubscribed(topic: str, ref: str) -> Unsubscribed:
+    return Unsubscribed(stream=f"t.{topic}", topic=topic, ref=ref)
+
+
+def denied(topic: str, **fields: Any) -> Denied:
+    return Denied(**{"stream": f"t.{topic}", "topic": topic, "code": "forbidden"} | fields)
 
 
 def bye(code: CloseCode, retry_after_ms: int = 0) -> Bye:
@@ -68,3 +81,7 @@ def bye(code: CloseCode, retry_after_ms: int = 0) -> Bye:
 
 def required(reason: str = "session_expired") -> ReauthRequired:
     return ReauthRequired(reason=reason, deadline="", grace_seconds=60.0)
+
+
+def reauthenticated() -> Reauthenticated:
+    return Reauthenticated(expires_at=when(900), held=0, state_version=0)

@@ -103,7 +103,7 @@ async def test_events_tell_everything_and_a_gap_is_not_kept_quiet(caplog):
     async with server.client(position=Position("e1", 3)) as client:
         with pytest.raises(SignInRequired):
             await anext(aiter(client))
-    assert "What was missed cannot be told (epoch)" in caplog.text
+    assert "What was missed cannot be told (epoch): see the list of u.1." in caplog.text
 
 
 async def test_a_ticket_is_for_the_server_it_was_made_for():

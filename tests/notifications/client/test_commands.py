@@ -8,7 +8,7 @@ from argparse import Namespace
 
 import pytest
 
-from notifications.client import Position, SignInRequired, StateChange, StateName
+from notifications.client import Position, Refused, SignInRequired, StateChange, StateName
 from notifications.client.commands import Exit, Terminal, send, sessions, tail
 from notifications.wire.vocabulary import Skipped
 
@@ -23,6 +23,7 @@ class FakeClient:
         self.position: Position | None = None
         self.asked: list = []
         self.closed = False
+        self.positions: dict[str, Position] = {}
 
     def __call__(self, position=None, on_state=None) -> "FakeClient":
         self.position = position
@@ -42,6 +43,9 @@ class FakeClient:
 
     async def rewind(self, seq) -> None:
         self.position = Position("now", seq)
+
+    def subscribe(self, topic, *, since) -> None:
+        self.asked.append((topic, since))
 
     async def send(self, user, **said) -> dict:
         self.asked.append((user, said))
@@ -71,7 +75,9 @@ class Screen:
 
 
 def asked(**options):
-    return Namespace(**{"json": False, "resume": None, "since": None, "count": None, "timeout": 5.0} | options)
+    return Namespace(
+        **{"json": False, "resume": None, "since": None, "topic": [], "count": None, "timeout": 5.0} | options
+    )
 
 
 HEARD = (said.welcome(), said.notification(1, title="one"), said.notification(2, title="two"))
@@ -119,6 +125,24 @@ async def test_what_is_skipped_moves_the_position(tmp_path):
     file = tmp_path / "position"
     await tail(FakeClient(said.welcome(), Skipped("u.1", 8)), asked(resume=file, timeout=0.05), Screen().terminal)
     assert file.read_text() == "e1:8\n"
+
+
+async def test_tail_listens_to_topics_from_where_it_was(tmp_path):
+    file = tmp_path / "position"
+    file.write_text("e1:0\na e1:7\n")
+    screen = Screen()
+    client = FakeClient(said.welcome(), said.subscribed("a", "r"), said.notification(8, stream="t.a", title="of a"))
+    client.positions = {"a": Position("e1", 8)}
+    assert await tail(client, asked(resume=file, topic=["a", "b"], count=1), screen.terminal) == Exit.DONE
+    assert client.asked == [("a", Position("e1", 7)), ("b", None)]
+    assert "a: of a" in screen.out.getvalue()
+    assert screen.err.getvalue() == "Connected.\nListening to a.\n"
+    assert file.read_text() == "e1:8\na e1:8\n"
+
+
+async def test_tail_ends_where_a_topic_is_refused():
+    with pytest.raises(Refused, match=r"The topic a is not for you \(forbidden\)"):
+        await tail(FakeClient(said.welcome(), said.denied("a")), asked(topic=["a"]), Screen().terminal)
 
 
 @pytest.mark.parametrize(

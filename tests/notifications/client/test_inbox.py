@@ -35,6 +35,22 @@ def test_what_is_skipped_in_a_row_is_one():
     assert taken(inbox) == [Skipped("u.1", 5), said.notification(6), Skipped("u.1", 7)]
 
 
+def test_what_is_skipped_of_different_streams_is_not():
+    inbox = Inbox()
+    for event in (Skipped("u.1", 1), Skipped("t.a", 5), Skipped("t.a", 6)):
+        inbox.put(event)
+    assert taken(inbox) == [Skipped("u.1", 1), Skipped("t.a", 6)]
+
+
+def test_a_stream_is_forgotten():
+    inbox = Inbox()
+    of_topic = [said.notification(1, stream="t.a"), said.reset(3, stream="t.a"), said.denied("a")]
+    for event in (said.welcome(), said.notification(1), *of_topic, said.changed(1)):
+        inbox.put(event)
+    inbox.forget("t.a")
+    assert taken(inbox) == [said.welcome(), said.notification(1), said.changed(1)]
+
+
 def test_there_is_only_so_much_room_for_what_no_window_bounds():
     inbox = full()
     for version in range(10_000):

@@ -44,3 +44,23 @@ def test_the_old_one_stands_until_the_new_one_does(tmp_path, monkeypatch):
         kept.write(Position("e", 8))
     assert kept.read() == Position("e", 7)
     assert [path.name for path in tmp_path.iterdir()] == ["position"]
+
+
+def test_the_positions_of_topics_are_kept_beside_it(tmp_path):
+    file = tmp_path / "position"
+    Kept(file).write(Position("e", 7), {"orders.7": Position("t", 3), "a": Position("t", 1)})
+    assert file.read_text() == "e:7\na t:1\norders.7 t:3\n"
+    kept = Kept(file)
+    assert kept.read() == Position("e", 7)
+    kept.write(Position("e", 8), {"a": Position("t", 2)})
+    kept.write(Position("e", 8), {"a": Position("t", 3)})
+    again = Kept(file)
+    assert again.read() == Position("e", 8)
+    assert again.topics == {"orders.7": Position("t", 3), "a": Position("t", 3)}
+
+
+@pytest.mark.parametrize("line", ["dear diary", "orders.7", "orders.7 3", "Orders t:3", " t:3"])
+def test_what_is_no_topic_is_left_alone(tmp_path, line):
+    (tmp_path / "notes").write_text(f"e:7\n{line}\n")
+    with pytest.raises(Misused, match="notes holds no position"):
+        Kept(tmp_path / "notes").read()

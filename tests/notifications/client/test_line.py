@@ -41,6 +41,43 @@ def test_what_is_forgotten_is_not_acked():
     assert line.due(10.0) == []
 
 
+def test_streams_are_acked_each_by_itself_and_counted_together():
+    line = Line(said.welcome(), 0.0)
+    for seq in range(1, 16):
+        line.took(seq, 0.0)
+    sending = [line.took(seq, 0.0, "t.a") for seq in range(1, 18)]
+    assert sending == [[]] * 16 + [[{"type": "ack", "seq": 17, "stream": "t.a"}, ack(15)]]
+
+
+def test_of_many_streams_no_faster_than_the_server_hears_them():
+    line = Line(said.welcome(), 0.0)
+    for number in range(30):
+        line.took(1, 0.0, f"t.{number}")
+    streams, at = [], []
+    for _ in range(4):
+        sent = line.due(line.wake_at)
+        at.append((line.wake_at, len(sent)))
+        streams += [frame["stream"] for frame in sent]
+    assert at == [(5.5, 8), (6.0, 8), (6.5, 8), (25.0, 6)]
+    assert sorted(streams) == sorted(f"t.{number}" for number in range(30))
+
+
+def test_what_makes_much_room_is_always_heard():
+    line = Line(said.welcome(), 0.0)
+    for number in range(8):
+        line.took(1, 0.0, f"t.{number}")
+    assert len(line.due(5.0)) == 8
+    assert [line.took(seq, 5.0) for seq in range(1, 33)][-1] == [ack(32)]
+
+
+def test_one_stream_is_forgotten_and_the_others_are_not():
+    line = Line(said.welcome(), 0.0)
+    line.took(1, 0.0)
+    line.took(1, 0.0, "t.a")
+    line.forget("t.a")
+    assert line.due(5.0) == [ack(1)]
+
+
 def test_silence_is_asked_about_and_then_taken_for_an_end():
     line = Line(said.welcome(), 0.0)
     assert line.wake_at == 25.0

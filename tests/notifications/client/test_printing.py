@@ -44,6 +44,12 @@ def test_a_notification():
     assert printing.notification(said.notification(8, created_at=AT), UTC) == "2026-03-01 09:05:00 [info] number 8"
 
 
+def test_what_a_topic_says():
+    frame = said.notification(8, stream="t.orders.7", created_at=AT)
+    assert printing.notification(frame, UTC) == "2026-03-01 09:05:00 [info] orders.7: number 8"
+    assert printing.gap(said.reset(7, stream="t.orders.7")).startswith("What was missed of orders.7 cannot be told")
+
+
 def test_a_gap():
     assert printing.gap(said.reset(7)) == "What was missed cannot be told (epoch); it goes on after number 7."
 

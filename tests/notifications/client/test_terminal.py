@@ -49,6 +49,9 @@ def test_tail(asked):
     assert (options.count, options.timeout, options.verbose) == (3, 1.5, True)
     assert asked.client.args == ("http://127.0.0.1:8000",)
     assert asked.client.keywords == {"username": "demo", "password": "demo", "access": None}
+    assert asked.options.topic == []
+    main("tail", "--topic", "orders.7", "--topic", "a")
+    assert asked.options.topic == ["orders.7", "a"]
     main("tail", "--since", "0", "--url", "http://[::1]:8000", "--username", "alice")
     assert asked.options.since == 0
     assert (asked.client.args, asked.client.keywords["username"]) == (("http://[::1]:8000",), "alice")
@@ -73,6 +76,7 @@ def test_sessions(asked):
         ["follow"],
         ["tail", "--count", "0"],
         ["tail", "--count", "x"],
+        ["tail", "--topic", "Orders 7"],
         ["tail", "--timeout", "-1"],
         ["tail", "--timeout", "nan"],
         ["tail", "--since", "e1:"],

@@ -10,7 +10,7 @@ import re
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifications.live.connection import Connection, Limits, Phase
@@ -359,6 +359,7 @@ def test_an_unknown_command_is_answered(talk):
 
 
 @pytest.mark.parametrize("spoken", SPOKEN, ids=lambda spoken: spoken.subprotocol)
+@settings(deadline=None)
 @given(frames=st.lists(st.text(max_size=60) | st.binary(max_size=60), max_size=8))
 def test_nothing_that_is_said_raises_anything(spoken, frames):
     talk = Talk(dialect_of(spoken)).come()

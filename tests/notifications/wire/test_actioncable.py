@@ -1,6 +1,7 @@
 """The codec beside a real connection where order matters, else by itself."""
 
 import contextlib
+import dataclasses
 import json
 from dataclasses import dataclass
 
@@ -81,6 +82,9 @@ class Cable(Life):
         for said in self.codec.decode(json.dumps(frame)):
             self.says(said)
         return self
+
+    def page(self, load):
+        return dataclasses.replace(super().page(load), after=load.after)
 
     def resume(self, identifier: str = MINE, **place):
         return self.client("subscribe", identifier, history={"since": 1, "streams": {STREAM: place} if place else {}})
@@ -296,6 +300,18 @@ def test_what_was_missed_comes_between_the_confirmations(cable):
     assert cable.told() == ["mine 7"]
 
 
+def test_a_long_replay_is_no_faster_than_it_can_be_read_and_needs_no_ack(cable):
+    cable.head = 500
+    cable.sync().resume(epoch="e1", offset=0).answer()
+    told = cable.told()
+    assert len(told) == 1 + cable.limits.window
+    for _ in range(50):
+        cable.after(0.2).answer()
+        told += cable.told()
+    assert told[1:-2] == [f"mine {number}*" for number in range(1, 501)]
+    assert told[-2:] == ["confirm_history mine", "bare caught_up"]
+
+
 def test_a_transient_notification_waits_for_the_end_of_the_replay(cable):
     cable.resume(epoch="e1", offset=4)
     cable.do(cable.connection.pushed(note(None), cable.now))
@@ -333,6 +349,16 @@ def test_what_cannot_be_resumed_is_rejected_and_then_live(cable, place):
 def test_without_a_place_there_is_no_history(cable, place):
     cable.resume(**place).publish()
     assert cable.told() == ["confirm_subscription mine", "reject_history mine", "mine 6"]
+
+
+def test_who_leaves_and_comes_back_while_the_log_is_read_is_resumed_all_the_same(cable):
+    cable.resume(epoch="e1", offset=1)
+    cable.client("unsubscribe").resume(epoch="e1", offset=4)
+    cable.answer().publish()
+    assert cable.told() == [
+        *("confirm_subscription mine", "confirm_subscription mine"),
+        *("mine 5*", "confirm_history mine", "bare caught_up", "mine 6"),
+    ]
 
 
 def test_two_identifiers_resume_together(cable):

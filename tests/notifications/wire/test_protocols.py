@@ -1,6 +1,14 @@
+import contextlib
+from datetime import UTC, datetime
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from notifications import figures
+from notifications.wire import vocabulary
+from notifications.wire.closing import CloseCode
+from notifications.wire.codec import BadFrame
 from notifications.wire.protocols import DIALECTS, NAMES, SPOKEN, choose, first
 from tickets.conf import conf
 
@@ -57,3 +65,57 @@ def test_connections_share_no_state_but_what_was_spelled():
     native, *others = [[each.codec(), each.codec()] for each in SPOKEN]
     assert native[0] is native[1], "it has none"
     assert all(one is not other for one, other in others)
+    assert len({codec._tail for codecs in others[:3] for codec in codecs}) == 1
+
+
+# --- What every codec is ---
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+WORDS = dict.fromkeys(("id", "kind", "level", "title", "body", "url"), "")
+NUMBERS = dict.fromkeys(("head", "cursor", "state_version", "unread", "unseen", "window"), 0)
+EVENTS = [
+    vocabulary.Welcome(
+        **{"connection": "c", "user": vocabulary.User(7, "ann"), "epoch": "e", "recovered": False, **NUMBERS},
+        expires_at=NOW,
+        grace_seconds=1.0,
+        ping_seconds=1.0,
+        server_time=NOW,
+    ),
+    vocabulary.Notification(stream="u.7", seq=1, data=None, created_at=NOW, **WORDS),
+    vocabulary.Notification(stream="t.a", seq=None, data=None, created_at=NOW, **WORDS),
+    vocabulary.Skipped(stream="u.7", through=1),
+    vocabulary.CaughtUp(stream="t.a", cursor=1),
+    vocabulary.Reset(stream="u.7", reason="epoch", epoch="f", head=1, oldest=1),
+    vocabulary.StateChanged(state="read", state_version=1, unread=0, unseen=0, ids=[]),
+    vocabulary.Subscribed(stream="t.a", epoch="e", head=1, cursor=1, topic="a", ref="1"),
+    vocabulary.Unsubscribed(stream="t.a", topic="a", ref="1"),
+    vocabulary.Denied(stream="t.a", topic="a", code="forbidden", ref="1"),
+    vocabulary.ReauthRequired(reason="requested", deadline=NOW, grace_seconds=1.0),
+    vocabulary.Reauthenticated(expires_at=NOW, held=0, state_version=0, ref="1"),
+    vocabulary.ReauthFailed(code="ticket_refused", attempts_left=1, retry_after_ms=0, ref="1"),
+    vocabulary.Error(code="invalid", detail="", ref="1"),
+    vocabulary.Pong(ref="1"),
+    *(
+        vocabulary.Bye(code=int(c), reason=c.reason, reconnect=c.reconnect, need=c.need, retry_after_ms=0)
+        for c in CloseCode
+    ),
+]
+
+
+def test_no_event_is_forgotten():
+    assert {type(event) for event in EVENTS} == set(vocabulary.Event.__subclasses__())
+
+
+@pytest.mark.parametrize("spoken", SPOKEN, ids=NAMES)
+@given(st.lists(st.one_of(st.binary(max_size=40), st.text(max_size=40), st.sampled_from(EVENTS)), max_size=8))
+def test_it_raises_nothing_but_bad_frames_whatever_is_said_and_when(spoken, what):
+    codec = spoken.codec()
+    codec.carried("subprotocol")
+    for each in [*what, *EVENTS]:
+        if isinstance(each, vocabulary.Event):
+            assert isinstance(codec.encode(each), str | None)
+        else:
+            with contextlib.suppress(BadFrame):
+                assert all(isinstance(command, vocabulary.AnyCommand) for command in codec.decode(each))
+        assert all(isinstance(frame, str) for frame in codec.outbox)
+        assert codec.over is None or isinstance(codec.over, CloseCode)

@@ -14,7 +14,7 @@ from notifications.wire.codec import BadFrame
 from notifications.wire.native import NativeCodec
 from notifications.wire.stomp import VERSIONS, StompCodec, tail_of
 from notifications.wire.stomp_frames import FrameParser
-from notifications.wire.vocabulary import UNSET, Ack, Authenticate, Follow, Reauth, State, Unfollow
+from notifications.wire.vocabulary import UNSET, Ack, Authenticate, Follow, Ping, Reauth, State, Unfollow
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NATIVE = NativeCodec()
@@ -75,9 +75,13 @@ class Line:
         return self.receive("\n".join([*lines, "", f"{body}\0"]))
 
     def receive(self, message):
+        """The commands that come of it, but for pings, which are answered at once."""
         commands = self.codec.decode(message)
         self._flush()
-        return commands
+        for command in commands:
+            if isinstance(command, Ping):
+                self.say(vocabulary.Pong(ref=command.ref))
+        return [command for command in commands if not isinstance(command, Ping)]
 
     def say(self, event):
         said = self.codec.encode(event)
@@ -613,6 +617,32 @@ def test_what_makes_no_sense(command, headers):
     assert caught.value.code in ("invalid", "unknown_type")
 
 
+def test_a_receipt_costs_a_command():
+    line = Line.connected()
+    (ping,) = line.codec.decode(f"SUBSCRIBE\nid:1\ndestination:{CONTROL}\nreceipt:r\n\n\0")
+    assert ping == Ping(ref=ping.ref)
+    line.say(vocabulary.Error(code="rate_limited", detail="Too many commands.", ref=ping.ref))
+    headers, code = line.error()
+    assert (headers["message"], headers["receipt-id"], code) == ("rate_limited", "r", CloseCode.RATE_LIMITED)
+
+
+def test_a_destination_has_so_many_subscriptions():
+    line = Line.connected()
+    for number in range(8):
+        line.send("SUBSCRIBE", id=number, destination=CONTROL)
+    with pytest.raises(BadFrame, match="at most 8"):
+        line.send("SUBSCRIBE", id=8, destination=CONTROL)
+
+
+def test_no_credential_is_kept():
+    line = Line()
+    line.send("CONNECT", accept_version="1.2", passcode="a-ticket")
+    line.say(welcome())
+    line.send("SEND", destination="/app/reauth", ticket="a-ticket", receipt="r")
+    held = [getattr(line.codec, name) for name in StompCodec.__slots__]
+    assert "a-ticket" not in repr([held, line.codec._parser._buffer, line.codec._parser._head])
+
+
 # --- The control queue ---
 
 
@@ -647,6 +677,7 @@ def test_what_is_said_to_the_control_queue(event):
 def test_events_without_a_word():
     line = Line.connected(control=True)
     line.say(vocabulary.Pong())
+    line.say(vocabulary.Pong(ref="unknown"))
     line.say(vocabulary.Subscribed(stream="u.7", epoch="e", head=0, cursor=0))
     line.say(vocabulary.Unsubscribed(stream="u.7", ref=UNSET))
     assert line.hear() == []

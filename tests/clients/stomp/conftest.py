@@ -1,4 +1,4 @@
-"""Clients that nobody here wrote, as they come from npm and PyPI, against real servers."""
+"""STOMP's clients, as they come from npm and PyPI, against real servers."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Site
-from tests.js.conftest import node, packages  # noqa: F401 - fixtures
+from tests.js.conftest import node as node
+from tests.js.conftest import packages as packages
 from tests.support.processes import ROOT
 
 HERE = Path(__file__).parent
@@ -62,8 +63,10 @@ class Remote:
 
 
 @pytest.fixture
-def remote(node):  # noqa: F811 - a fixture
+def remote(node, packages):
     """`async with remote("stompjs.mjs") as client:`"""
+    for name in ("@stomp/stompjs", "webstomp-client"):
+        assert (ROOT / "node_modules" / name).is_dir(), f"no {name}: `npm ci`"
 
     def start(script: str, *arguments: str):
         interpreter = sys.executable if script.endswith(".py") else node

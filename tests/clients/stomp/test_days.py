@@ -62,7 +62,7 @@ def tell_topic(site, topic, title):
 
 @EACH_KIND_ONCE
 @each_client
-async def test_a_day(topical_site, remote, packages, script):
+async def test_a_day(topical_site, remote, script):
     """Every way in, live and replayed, acks, receipts, a topic, goodbye."""
     site = topical_site
     site.stack.add_people(name := f"ann-{script.partition('.')[0]}")
@@ -113,13 +113,12 @@ async def test_a_day(topical_site, remote, packages, script):
 
 
 @EACH_KIND_ONCE
-@pytest.mark.parametrize("script", ["stompjs.mjs"])
-async def test_what_is_refused(topical_site, remote, packages, script):
+async def test_what_is_refused(topical_site, remote):
     site = topical_site
     demo = site.person("demo")
 
     async def error(*told, **open_with):
-        async with remote(script) as client:
+        async with remote("stompjs.mjs") as client:
             if open_with:
                 await client.tell("open", url=site.server.ws + "/stomp", protocols=OFFERED, **open_with)
             else:
@@ -130,21 +129,45 @@ async def test_what_is_refused(topical_site, remote, packages, script):
             closed = await client.expect("closed")
             return said["headers"]["message"], closed["code"]
 
-    def ending(message, code):
-        return message, None if script == "stomp_py.py" else code
-
     stranger = {"destination": "/topic/desk.alice", "id": "t", "headers": {}}
-    assert await error("subscribe", stranger) == ending("access_denied", 4507)
+    assert await error("subscribe", stranger) == ("access_denied", 4507)
     elsewhere = {"destination": "/user/alice/queue/notifications", "id": "t", "headers": {}}
-    assert await error("subscribe", elsewhere) == ending("access_denied", 4507)
-    assert await error("send", {"destination": OWN, "headers": {}}) == ending("access_denied", 4507)
-    assert await error("begin", {}) == ending("invalid", 4505)
-    assert await error(headers={"login": "demo", "passcode": "A" * 43}) == ending("ticket_refused", 4402)
+    assert await error("subscribe", elsewhere) == ("access_denied", 4507)
+    assert await error("send", {"destination": OWN, "headers": {}}) == ("access_denied", 4507)
+    assert await error("begin", {}) == ("invalid", 4505)
+    assert await error(headers={"login": "demo", "passcode": "A" * 43}) == ("ticket_refused", 4402)
+    assert await error(headers={}) == ("ticket_refused", 4402)
+
+
+RENAME = """
+from django.contrib.auth import get_user_model
+from notifications.topics import permissions_changed
+user = get_user_model().objects.get(username={name!r})
+user.username = "somebody-else"
+user.save()
+permissions_changed(user=user)
+"""
+
+
+@EACH_KIND_ONCE
+async def test_a_topic_is_lost(topical_site, remote):
+    site = topical_site
+    site.stack.add_people("loses")
+    async with remote("stompjs.mjs") as client:
+        await opened(client, site, site.person("loses"))
+        await subscribe(client, CONTROL, "c")
+        await subscribe(client, "/topic/desk.loses", "t")
+        site.stack.manage("shell", "--no-imports", "--command", RENAME.format(name="loses"))
+        denied = await client.expect("message")
+        assert (denied["headers"]["destination"], denied["body"]["type"]) == (CONTROL, "denied")
+        tell_topic(site, "desk.loses", "not for them")
+        await subscribe(client)
+        assert len(client.of_name("message")) == 1
 
 
 @EACH_KIND_ONCE
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-async def test_older_versions(topical_site, remote, packages, version):
+async def test_older_versions(topical_site, remote, version):
     site = topical_site
     site.stack.add_people(name := f"old-{version}")
     old = site.person(name)
@@ -160,3 +183,12 @@ async def test_older_versions(topical_site, remote, packages, version):
         await client.tell("ack", message=-1, headers={"receipt": "acked"})
         await client.tell("nack", message=-2, headers={"receipt": "nacked"})
         await client.expect("receipt", **{"receipt-id": "nacked"})
+
+        # Who does not ack goes on when those who did are gone.
+        await subscribe(client, OWN, "never acks")
+        for gone in ("s", "again"):
+            await client.tell("unsubscribe", id=gone, headers={"receipt": f"{gone} is gone"})
+            await client.expect("receipt", **{"receipt-id": f"{gone} is gone"})
+        tell(site, old, "two")
+        (message,) = await heard(client)
+        assert (message["headers"]["subscription"], message["headers"]["x-seq"]) == ("never acks", "2")

@@ -7,7 +7,7 @@ import { WebSocket } from "ws";
 import { obey, say } from "./driver.mjs";
 
 const [site, username, password] = process.argv.slice(2);
-const page = await readFile(new URL("../../docs/clients/stomp.md", import.meta.url), "utf8");
+const page = await readFile(new URL("../../../docs/clients/stomp.md", import.meta.url), "utf8");
 const code = /```js\n([\s\S]*?)```/.exec(page)?.[1].replace('"@stomp/stompjs"', JSON.stringify(import.meta.resolve("@stomp/stompjs")));
 const { listen } = await import(`data:text/javascript,${encodeURIComponent(code ?? "")}`);
 
