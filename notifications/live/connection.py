@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 from math import inf
+from operator import attrgetter
 from typing import Final, Literal
 
 from tickets.grants import EndReason, Grant, Purpose, SessionState
@@ -153,7 +154,8 @@ class _Stream:
     epoch: str
     cursor: int  # the last number said or skipped on this connection
     head: int  # the highest number known to exist
-    loading: bool = False
+    loading: int = 0  # how many the log was asked for
+    load: int = 0  # which question that was: those that have waited longest come first
     # Something contradicts the cursor (another epoch, a head below it): only a page read from the log can tell.
     doubted: bool = False
     # While set, notifications up to this number are a replay; reaching it is said as `caught_up`.
@@ -283,7 +285,7 @@ class Connection:
         self._streams: dict[str, _Stream] = {}
         self._early: dict[str, Announcement] = {}  # announced between joining and `opened`: the newest of each stream
         self._wishes: dict[str, _Wish] = {}  # topics that are asked for, by their streams
-        self._turn = 0  # of the last `Listen` or `Ask`
+        self._turn = 0  # of the last `Listen`, `Ask` or `Load`
         self._unacked = 0  # of all streams together
         self._paces: Bucket | None = None  # of streams whose client does not ack
         self._stalled_since = inf
@@ -693,7 +695,7 @@ class Connection:
     def _begin(self, stream: _Stream, since: Since | None, command: Follow, now: float) -> None:
         """Say the person's own stream, to a client that had to ask for it."""
         stream.shut = False
-        stream.loading = False  # what is still read for who left is not for who came back: `page` drops it
+        stream.loading = 0  # what is still read for who left is not for who came back: `page` drops it
         self._pace(stream, command.paced, now)
         if since is None:
             stream.cursor, stream.replay_to = stream.head, None
@@ -870,6 +872,7 @@ class Connection:
         stream = self._streams.pop(name, None)
         if stream is not None:
             self._release(steps, stream, now)
+            self._advance(steps, now)
 
     def _release(self, steps: list[Step], stream: _Stream, now: float) -> None:
         """Nobody will ack what was said of it."""
@@ -1042,7 +1045,7 @@ class Connection:
             return steps
         if page.after is not None and page.after != stream.cursor:
             return steps  # for whom unsubscribed and came back meanwhile: theirs is still under way
-        stream.loading = False
+        stream.loading = 0
         if stream.topic is None:
             self._note_fence(steps, page.position.fence)
         elif not stream.shut:
@@ -1059,8 +1062,9 @@ class Connection:
         """The log could not be read now: the cursor stands, and it is asked for again."""
         steps = self._due(now)
         if stream in self._streams:
-            self._streams[stream].loading = False
+            self._streams[stream].loading = 0
             self._put_off(self._streams[stream], now + RETRY_SECONDS)
+            self._advance(steps, now)
         return steps
 
     def pushed(self, event: Notification, now: float) -> list[Step]:
@@ -1113,22 +1117,35 @@ class Connection:
             stream.head = max(stream.head, head)
 
     def _advance(self, steps: list[Step], now: float) -> None:
-        """Ask the log for what is missing, as far as the window has room."""
+        """Ask the log for what is missing, as far as the window has room: of many streams no more than of one."""
+        if not self._deliverable:
+            return
+        waiting = []
+        under_way = {True: 0, False: 0}
         for stream in self._streams.values():
-            if stream.loading or stream.shut or not self._deliverable or now < stream.not_before:
+            under_way[stream.paced] += stream.loading
+            if stream.loading or stream.shut or now < stream.not_before:
                 continue
             self._catch_up(steps, stream)
-            if not stream.behind:
-                continue
+            if stream.behind:
+                waiting.append(stream)
+        for stream in sorted(waiting, key=attrgetter("load")):
             room = self._room(stream, now)
-            if room > 0:
-                stream.loading = True
-                steps.append(Load(stream.name, stream.cursor, min(room, self.limits.replay_page)))
+            free = room - under_way[stream.paced]
+            if free > 0:
+                self._load(steps, stream, min(free, self.limits.replay_page))
+                under_way[stream.paced] += stream.loading
+            elif room > 0:
+                continue  # what is under way comes first
             elif stream.paced:
                 self._put_off(stream, now + PACE_SECONDS)
             elif self._stalled_since == inf:
                 self._stalled_since = now
                 figures.WINDOW_STALLS.add()
+
+    def _load(self, steps: list[Step], stream: _Stream, limit: int) -> None:
+        stream.loading, stream.load = limit, self._next_turn()
+        steps.append(Load(stream.name, stream.cursor, limit))
 
     def _put_off(self, stream: _Stream, at: float) -> None:
         """Leave the stream alone until then; the others go on."""

@@ -323,6 +323,28 @@ def test_every_ack_counts_however_many_streams_there_are():
     assert {topic: town.numbers(topic) for topic in topics} == {topic: [1, 2, 3, 4] for topic in topics}
 
 
+def test_many_that_are_behind_cost_no_more_reading_than_one_and_none_waits_for_ever():
+    topics = [f"n{nth}" for nth in range(10)]
+    town = Town()
+    town.connect()
+    town.lets_in |= set(topics)
+    for topic in topics:
+        subscribed(town, topic)
+        town.heads[topic] = 100
+        town.look(topic)
+    loads = 0
+    while len(town.all(Notification)) < 1000:
+        assert sum(step.limit for step in town.asked) <= 64
+        loads += len(town.asked)
+        town.heads["n0"] += 100  # one of them is told more than anybody can ack
+        town.settle()
+        for topic in topics:
+            if numbers := town.numbers(topic):
+                town.says(Ack(stream=f"t.{topic}", seq=numbers[-1]))
+    assert loads < 40
+    assert all(len(town.numbers(topic)) > 60 for topic in topics)
+
+
 def test_a_topic_that_cannot_be_read_now_holds_up_no_other_stream(town):
     subscribed(town)
     town.speak("a", heard=False).look("a")
