@@ -47,7 +47,7 @@ class CloseCode(IntEnum):
     TOO_MANY_CONNECTIONS = 4504, Need.NOTHING, "A newer connection of the same person took the place."
     PROTOCOL_ERROR = 4505, Need.NOTHING, "The client does not speak the protocol."
     MESSAGE_TOO_BIG = 4506, Need.NOTHING, "A frame was larger than allowed."
-    FORBIDDEN = 4507, Need.LOGIN, "The credential belongs to somebody else."
+    FORBIDDEN = 4507, Need.LOGIN, "That is another person's."
 
     @property
     def reason(self) -> str:
