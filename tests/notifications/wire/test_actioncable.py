@@ -286,6 +286,20 @@ def test_a_stream_that_could_not_be_left_is_left_before_it_is_asked_for_again():
     assert [type(each) for each in decode(made, "subscribe")] == [Follow]
 
 
+def test_nothing_is_kept_of_what_was_left():
+    made = codec()
+    for number in range(2 * SUBSCRIPTIONS):
+        topic, stream = f"orders.{number}", f"t.orders.{number}"
+        identifier = json.dumps({"channel": "TopicChannel", "topic": topic})
+        follow = ref(decode(made, "subscribe", identifier))
+        encode(made, Subscribed(stream=stream, epoch="e", head=3, cursor=3, topic=topic, ref=follow))
+        unfollow = ref(decode(made, "unsubscribe", identifier))
+        encode(made, Error(code="rate_limited", detail="", ref=unfollow))
+        encode(made, Reset(stream=stream, reason="epoch", epoch="f", head=1, oldest=1))
+    assert [len(kept) for kept in (made._subscriptions, made._listeners, made._epochs, made._places)] == [0, 0, 0, 0]
+    assert len(made._left) <= SUBSCRIPTIONS
+
+
 # --- History ---
 
 
