@@ -149,7 +149,7 @@ class ActionCableCodec:
         if self._heeded:
             return self._follow(said)
         if len(self._early) < SUBSCRIPTIONS // 2:
-            self._early[said.identifier] = said
+            self._early[said.identifier] = replace(said, data="")
         return []
 
     def _heed(self) -> None:

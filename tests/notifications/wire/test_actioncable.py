@@ -5,6 +5,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from notifications.live.connection import Connection
 from notifications.wire import actioncable
 from notifications.wire.actioncable import SUBSCRIPTIONS, ActionCableCodec
+from notifications.wire.actioncable_frames import HISTORY_STREAMS
 from notifications.wire.codec import BadFrame
 from notifications.wire.native import NativeCodec
 from notifications.wire.remembering import remembering
@@ -168,6 +170,18 @@ def test_what_is_subscribed_before_welcome_is_kept_and_no_more_than_that():
     assert life.told()[:3] == ["welcome", "confirm_subscription mine", "reject_subscription 0"]
     assert len(life.codec.due) == 0
     assert len(life.codec._early) == 0
+
+
+def test_little_is_kept_of_what_is_subscribed_before_welcome():
+    made = ActionCableCodec(extended=True)
+    decode(made, "subscribe", data="x" * 4000)
+    assert len(msgspec.json.encode(made._early[MINE])) < 200
+    streams = {f"u.{number}": {"epoch": "e", "offset": 1} for number in range(HISTORY_STREAMS + 1)}
+    with pytest.raises(BadFrame, match="history"):
+        decode(made, "subscribe", MINE_TOO, history={"streams": streams})
+    assert MINE_TOO not in made._early
+    decode(made, "subscribe", MINE_TOO, history={"streams": dict(list(streams.items())[1:])})
+    assert MINE_TOO in made._early
 
 
 def test_what_is_subscribed_while_it_is_held_waits_for_the_new_ticket(plain):
