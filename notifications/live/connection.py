@@ -602,9 +602,10 @@ class Connection:
     def _ack(self, steps: list[Step], command: Ack, now: float) -> None:
         stream = self._streams.get(command.stream or self._personal)
         if stream is None:
-            self._error(steps, "unknown_stream", "Nothing is delivered from this stream.", command.ref)
-        elif command.seq < 0 or command.seq > stream.cursor:
             if self._allowed(steps, command, now):  # a wrong ack costs an answer, so it counts as a command
+                self._error(steps, "unknown_stream", "Nothing is delivered from this stream.", command.ref)
+        elif command.seq < 0 or command.seq > stream.cursor:
+            if self._allowed(steps, command, now):  # so does this one
                 self._error(steps, "invalid_ack", f"seq is not between 0 and {stream.cursor}.", command.ref)
         else:
             releases = bisect_right(stream.unacked, command.seq)

@@ -149,7 +149,7 @@ class ActionCableCodec:
         if self._heeded:
             return self._follow(said)
         if len(self._early) < SUBSCRIPTIONS // 2:
-            self._early[said.identifier] = said
+            self._early[said.identifier] = replace(said, data="")
         return []
 
     def _heed(self) -> None:
@@ -203,7 +203,9 @@ class ActionCableCodec:
         if gone in listeners:
             listeners.remove(gone)
         if not listeners:
-            self._listeners.pop(gone.stream, None)
+            # Whoever is let into many topics may go through all of them.
+            for kept in (self._listeners, self._epochs, self._places):
+                kept.pop(gone.stream, None)
 
     def _ask_history(self, said: Frame) -> list[AnyCommand]:
         known = self._subscriptions.get(said.identifier)
@@ -285,7 +287,8 @@ class ActionCableCodec:
         yield from self._controlled(event)
 
     def _reset(self, event: Reset) -> Iterable[str]:
-        self._stands(event.stream, event.epoch)
+        if event.stream in self._listeners:
+            self._stands(event.stream, event.epoch)
         for listener in self._listeners.get(event.stream, ()):
             listener.after, listener.replays, listener.asks_history = 0, True, True
         yield from self._resumed(event.stream, "reject_history")
@@ -328,7 +331,8 @@ class ActionCableCodec:
 
     def _error(self, event: Error) -> Iterable[str]:
         stream = _ref(event, _UNFOLLOWED)
-        if stream is not None:
+        # The connection follows fewer; the rest are some that were refused before they were followed.
+        if stream is not None and len(self._left) < SUBSCRIPTIONS:
             self._left.add(stream)
         yield from self._controlled(event)
 

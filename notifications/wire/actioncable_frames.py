@@ -27,6 +27,9 @@ EXTENDED: Final = "actioncable-v1-ext-json"
 IDENTIFIER_LENGTH: Final = 1024
 """Characters. An honest one is a channel and a few parameters; as many as a connection has subscriptions are kept."""
 
+HISTORY_STREAMS: Final = 16
+"""In one frame. An identifier stands for one stream; what is subscribed early is kept, also of who is not known yet."""
+
 PERSON: Final = "NotificationsChannel"
 TOPIC: Final = "TopicChannel"
 CONTROL: Final = "ControlChannel"
@@ -88,6 +91,8 @@ def read(frame: str | bytes) -> Frame:
         raise BadFrame("invalid", "A key is repeated.")
     if len(said.identifier) > IDENTIFIER_LENGTH:
         raise BadFrame("invalid", f"An identifier has at most {IDENTIFIER_LENGTH} characters.")
+    if said.history and len(said.history.streams) > HISTORY_STREAMS:
+        raise BadFrame("invalid", f"A history has at most {HISTORY_STREAMS} streams.")
     return said
 
 

@@ -248,13 +248,15 @@ class StompCodec:
             raise _bad(frame, "invalid", "A subscription has this id.")
         if len(self._subscriptions.to(destination)) >= SUBSCRIPTIONS:
             raise _bad(frame, "invalid", f"A destination has at most {SUBSCRIPTIONS} subscriptions.")
+        since = frame.headers.get("since") if frame.headers.get("durable") == "true" else None
+        if since is not None and not is_plain(since.partition(":")[0]):  # the epoch is said back
+            raise _bad(frame, "invalid", "since is <epoch>:<seq>.")
         topic = topic_at(destination)
         if destination not in (OWN, CONTROL) and not 1 <= len(topic or "") <= TOPIC_LENGTH:
             return self._deny(_asked(frame))
         self._subscriptions.add(key, destination, frame.spelled.get("id"), mode)  # type: ignore[arg-type]  # see above
         if destination == CONTROL:
             return self._echo(frame)
-        since = frame.headers.get("since") if frame.headers.get("durable") == "true" else None
         return [Follow(topic, since, paced=mode == "auto", ref=self._ask(frame, key))]
 
     def _read_unsubscribe(self, frame: Frame) -> list[AnyCommand]:

@@ -141,7 +141,8 @@ class Subscriptions:
     def begin(self, key: str, stream: str, epoch: str, seq: int) -> None:
         """The answer to a subscription. The place is that of all subscriptions to the destination."""
         subscription = self._by_key.get(key)
-        if subscription is not None:
+        # Its id may have been given up meanwhile, and be another subscription's by now.
+        if subscription is not None and subscription.destination == destination_of(stream):
             subscription.begin(seq)
             if subscription.destination not in self.places:
                 self.places[subscription.destination] = Place(stream, epoch, seq, seq)

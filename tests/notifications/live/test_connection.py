@@ -411,6 +411,14 @@ def test_an_ack_for_a_stream_that_is_not_listened_to(open_life):
     assert open_life.heard() == ["error unknown_stream"]
 
 
+def test_wrong_acks_count_as_commands(open_life):
+    for _ in range(30):
+        open_life.says(Ack(stream="u.8", seq=1)).ack(9)
+    open_life.heard()
+    open_life.says(Ack(stream="u.8", seq=1)).ack(9)
+    assert open_life.heard() == ["error rate_limited"] * 2
+
+
 def test_small_acks_beyond_twenty_a_second_count_together_a_moment_later_and_are_never_punished(open_life):
     open_life.publish(500)
     cursor = 69

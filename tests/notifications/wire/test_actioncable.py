@@ -5,6 +5,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from notifications.live.connection import Connection
 from notifications.wire import actioncable
 from notifications.wire.actioncable import SUBSCRIPTIONS, ActionCableCodec
+from notifications.wire.actioncable_frames import HISTORY_STREAMS
 from notifications.wire.codec import BadFrame
 from notifications.wire.native import NativeCodec
 from notifications.wire.remembering import remembering
@@ -170,6 +172,18 @@ def test_what_is_subscribed_before_welcome_is_kept_and_no_more_than_that():
     assert len(life.codec._early) == 0
 
 
+def test_little_is_kept_of_what_is_subscribed_before_welcome():
+    made = ActionCableCodec(extended=True)
+    decode(made, "subscribe", data="x" * 4000)
+    assert len(msgspec.json.encode(made._early[MINE])) < 200
+    streams = {f"u.{number}": {"epoch": "e", "offset": 1} for number in range(HISTORY_STREAMS + 1)}
+    with pytest.raises(BadFrame, match="history"):
+        decode(made, "subscribe", MINE_TOO, history={"streams": streams})
+    assert MINE_TOO not in made._early
+    decode(made, "subscribe", MINE_TOO, history={"streams": dict(list(streams.items())[1:])})
+    assert MINE_TOO in made._early
+
+
 def test_what_is_subscribed_while_it_is_held_waits_for_the_new_ticket(plain):
     plain.after(900)
     plain.client("subscribe").client("subscribe")
@@ -284,6 +298,20 @@ def test_a_stream_that_could_not_be_left_is_left_before_it_is_asked_for_again():
     assert encode(made, Error(code="rate_limited", detail="", ref=unfollow)) == ["bare error"]
     assert [type(each) for each in decode(made, "subscribe")] == [Unfollow, Follow]
     assert [type(each) for each in decode(made, "subscribe")] == [Follow]
+
+
+def test_nothing_is_kept_of_what_was_left():
+    made = codec()
+    for number in range(2 * SUBSCRIPTIONS):
+        topic, stream = f"orders.{number}", f"t.orders.{number}"
+        identifier = json.dumps({"channel": "TopicChannel", "topic": topic})
+        follow = ref(decode(made, "subscribe", identifier))
+        encode(made, Subscribed(stream=stream, epoch="e", head=3, cursor=3, topic=topic, ref=follow))
+        unfollow = ref(decode(made, "unsubscribe", identifier))
+        encode(made, Error(code="rate_limited", detail="", ref=unfollow))
+        encode(made, Reset(stream=stream, reason="epoch", epoch="f", head=1, oldest=1))
+    assert [len(kept) for kept in (made._subscriptions, made._listeners, made._epochs, made._places)] == [0, 0, 0, 0]
+    assert len(made._left) <= SUBSCRIPTIONS
 
 
 # --- History ---

@@ -603,6 +603,7 @@ def test_transactions(command):
         ("SUBSCRIBE", {"destination": OWN}),
         ("SUBSCRIBE", {"id": "1", "destination": OWN, "ack": "later"}),
         ("SUBSCRIBE", {"id": "control", "destination": OWN}),
+        ("SUBSCRIBE", {"id": "1", "destination": OWN, "durable": "true", "since": r"e\nmore:4"}),
         ("SUBSCRIBE", {"id": "x" * 129, "destination": OWN}),
         ("SUBSCRIBE", {"id": "1", "destination": OWN, "receipt": "x" * 129}),
         ("UNSUBSCRIBE", {}),

@@ -93,3 +93,15 @@ def test_what_is_gone_is_gone():
     subscriptions.move("u.7", 2)
     subscriptions.restart("u.7", "f", 2)
     assert subscriptions.places == {}
+
+
+def test_the_answer_to_one_subscription_is_not_that_to_the_next_of_its_id():
+    subscriptions = Subscriptions()
+    subscriptions.add("a", "/topic/orders.7", "a", "client")
+    subscriptions.add("b", "/topic/orders.7", "b", "client")
+    subscriptions.remove("a")
+    subscriptions.add("a", "/topic/orders.8", "a", "client")
+    subscriptions.begin("a", "t.orders.7", "e", 40)
+    assert subscriptions.places == {}
+    subscriptions.begin("a", "t.orders.8", "f", 3)
+    assert subscriptions.places["/topic/orders.8"].position == "f:3"
