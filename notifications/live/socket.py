@@ -190,6 +190,8 @@ class Socket:
 
     def receive(self, frame: str | bytes) -> None:
         """A frame arrived."""
+        if self.connection.phase is Phase.CLOSED:
+            return  # on its way before the close was: nothing is said behind that
         try:
             commands = self._codec.decode(frame)
         except BadFrame as problem:

@@ -15,6 +15,7 @@ from notifications.live.steps import Send
 from notifications.wire.actioncable import ActionCableCodec
 from notifications.wire.closing import CloseCode
 from notifications.wire.native import NativeCodec
+from notifications.wire.stomp import StompCodec
 from notifications.wire.vocabulary import Pong
 from tickets.api import Unavailable, end_session, in_thread, issue, open_session
 
@@ -135,6 +136,21 @@ async def test_the_end_of_the_session_closes_it(socket, server, ticket, session)
     await in_thread(end_session, session)
     assert await server.closes() == 4501
     assert (await server.says("bye"))["reason"] == "logged_out"
+
+
+async def test_nothing_is_said_behind_the_close(hub, server):
+    """Not even by a codec that answers by itself."""
+    codec = StompCodec("v12.stomp", tail=str)
+    socket = Socket(hub=hub, codec=codec, send=server.send, address="127.0.0.1")
+    codec.carried("subprotocol")
+    socket.reject(CloseCode.GOING_AWAY)
+    assert await server.closes() == 4400
+    socket.receive("CONNECT\naccept-version:9\n\n\0")
+    socket.receive("CONNECT\naccept-version:1.2\npasscode:t\n\n\0")
+    assert server.messages[-1]["type"] == "websocket.close"
+    assert codec.agreed == "v12.stomp" and not codec.outbox
+    assert codec.over is None, "it was not even read"
+    socket.release(None)
 
 
 async def test_a_bad_ticket_closes_it(socket, server):
