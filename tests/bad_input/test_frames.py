@@ -89,10 +89,6 @@ UNKNOWN: dict[str, object] = {
     "a number": {"type": 1},
     "an array": {"type": ["ping"]},
     "an object": {"type": {"ping": 1}},
-    "a stranger's stream": {"type": "subscribe", "topic": "u.2"},
-    "everything": {"type": "subscribe", "topic": "*"},
-    "a name of two lines": {"type": "subscribe", "topic": "news\nu.2"},
-    "leaving": {"type": "unsubscribe", "topic": "news"},
 }
 
 
@@ -104,7 +100,36 @@ async def test_an_unknown_command_is_answered_with_an_error(site, beside, alice,
         await answered(socket, "unknown_type", ref="mine")
 
 
+TOPICS = {
+    "a stranger's stream": "u.2",
+    "that of a group": "usher.u.2",
+    "everything": "*",
+    "a name of two lines": "news\nu.2",
+    "one that no rule names": "nothing.of.the.kind",
+    "that of a letter more": "announcements\0",
+    "no end": "x" * 80,
+}
+
+
+@pytest.mark.parametrize("topic", TOPICS.values(), ids=TOPICS)
+async def test_what_is_no_topic_of_theirs_is_denied_like_any_other(site, beside, alice, topic):
+    async with alice.connect() as socket:
+        await socket.expect("welcome")
+        await socket.send({"type": "subscribe", "topic": topic, "ref": "mine"})
+        if "\0" in topic:
+            await answered(socket, "invalid")
+            return
+        denied = await socket.expect("denied")
+        assert (denied["topic"], denied["code"], denied["ref"]) == (topic, "forbidden", "mine")
+        await socket.send({"type": "unsubscribe", "topic": topic, "ref": "left"})
+        assert (await socket.expect("unsubscribed"))["ref"] == "left"
+
+
 INVALID: dict[str, str | dict[str, object]] = {
+    "a topic too long": {"type": "subscribe", "topic": "x" * 81},
+    "a topic without a name": {"type": "subscribe", "topic": ""},
+    "a topic that is a list": {"type": "subscribe", "topic": ["news"]},
+    "a position that is none": {"type": "subscribe", "topic": "announcements", "since": "7"},
     "an extra field": {"type": "ping", "extra": 1},
     "a missing field": {"type": "ack"},
     "true for 1": {"type": "ack", "seq": True},

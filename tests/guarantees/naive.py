@@ -17,11 +17,11 @@ from notifications.wire.streams import Page
 def believing_the_client() -> None:
     """A position is resumed from without asking whether it can be."""
 
-    def resume(self, stream, position):
-        if self._since is not None:
-            stream.cursor, stream.replay_to = self._since.seq, position.head
+    def resume(stream, since, position):
+        if since is not None:
+            stream.cursor, stream.replay_to = since.seq, position.head
 
-    Connection._resume = resume
+    connection._resume = resume
     connection._broken = lambda stream, position: None
 
 
