@@ -118,6 +118,7 @@ class Topic(models.Model):
     """
 
     name = models.CharField(max_length=80, unique=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
     epoch = models.CharField(
         max_length=32, default=new_epoch, help_text="Changes when the numbers can no longer be trusted."
     )

@@ -12,7 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import BigIntegerField, F, Min, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import BigIntegerField, Exists, F, Min, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from . import figures
@@ -57,9 +57,9 @@ def sequence(names: Collection[str]) -> list[Announcement]:
     """
     announcements: list[Announcement] = []
     for name in sorted(names):
-        ensure(name)
         with transaction.atomic():
-            announcements += _number(Topic.objects.select_for_update(no_key=True).get(name=name))
+            topic, _made = Topic.objects.select_for_update(no_key=True).get_or_create(name=name)
+            announcements += _number(topic)
     figures.NUMBERED.add(many=len(announcements))
     return announcements
 
@@ -167,7 +167,10 @@ def reset_epoch(name: str) -> Position:
 
 
 def prune(*, older_than: datetime, keep: int, now: datetime, batch: int = 1_000) -> int:
-    """As `store.prune`: only ever from the front, and `floor` remembers how far."""
+    """
+    As `store.prune`: only ever from the front, and `floor` remembers how far. Topics of which nothing is left go as
+    well, for a rule may let anybody listen to any name; whoever speaks there again begins with another epoch.
+    """
     removed = 0
     rows = TopicNotification.objects.filter(topic=OuterRef("name"), seq__isnull=False).order_by()
     kept = rows.filter(created_at__gte=older_than).values("topic").annotate(before=Min("seq") - Value(1, _NUMBER))
@@ -177,6 +180,11 @@ def prune(*, older_than: datetime, keep: int, now: datetime, batch: int = 1_000)
     for name, floor in overfull.iterator():
         Topic.objects.filter(name=name, floor__lt=floor).update(floor=floor)
         removed += _remove(name, floor, now, batch)
+    said = TopicNotification.objects.filter(topic=OuterRef("name"))
+    # With its fence a topic would forget that whoever listens is to be asked again.
+    empty = Topic.objects.filter(~Exists(said), created_at__lt=older_than, fence=0).order_by()
+    while ids := list(empty.values_list("pk", flat=True)[:batch]):
+        removed += Topic.objects.filter(~Exists(said), pk__in=ids, fence=0).delete()[0]
     return removed
 
 

@@ -651,6 +651,7 @@ class Connection:
         elif self.phase is not Phase.OPEN:
             self._error(steps, "reauth_required", "Re-authenticate first.", command.ref)
         elif (wish := self._wishes.get(name)) is not None:
+            wish.paced = wish.paced or command.paced  # whoever acks may leave before it is there
             self._wait(steps, wish.refs, command.ref)
         elif (stream := self._streams.get(name)) is not None:
             self._follow_again(steps, stream, since, command, now)
@@ -672,6 +673,9 @@ class Connection:
             return
         if stream.shut:
             self._begin(stream, since, command, now)
+        if self._checking:  # where the stream stands is for nobody whose session may have ended
+            self._wait(steps, stream.refs, command.ref)
+            return
         self._say_subscribed(steps, stream, command.ref)
         self._advance(steps, now)
 
@@ -707,12 +711,14 @@ class Connection:
     def _unfollow(self, steps: list[Step], command: Unfollow, now: float) -> None:
         name = self._personal if command.topic is None else stream_of_topic(command.topic)
         wish = self._wishes.pop(name, None)
-        for ref in [*(wish.refs if wish else []), command.ref]:
+        waiting = wish or self._streams.get(name)
+        for ref in [*(waiting.refs if waiting else []), command.ref]:
             topic = UNSET if command.topic is None else command.topic
             self._send(steps, Unsubscribed(stream=name, topic=topic, ref=_ref(ref)))
         if command.topic is None:
             stream = self._streams[name]
             stream.shut, stream.replay_to = True, None
+            stream.refs.clear()
             self._release(steps, stream, now)
         elif wish or name in self._streams:
             self._forget(steps, command.topic, now)
@@ -811,10 +817,7 @@ class Connection:
             self._ask(steps, stream)
         else:
             self._note_topic_fence(steps, stream, met)
-        if not stream.shut and self._deliverable:
-            for ref in stream.refs:
-                self._say_subscribed(steps, stream, ref)
-            stream.refs.clear()
+        self._confirm(steps, stream)
         self._advance(steps, now)
         return steps
 
@@ -886,6 +889,13 @@ class Connection:
         if paced and self._paces is None:
             self._paces = Bucket(rate=self.limits.paced_per_second, burst=self.limits.window, now=now)
         stream.paced = paced
+
+    def _confirm(self, steps: list[Step], stream: _Stream) -> None:
+        """Answer those who asked for it while it could not be said."""
+        if not stream.shut and self._deliverable:
+            for ref in stream.refs:
+                self._say_subscribed(steps, stream, ref)
+            stream.refs.clear()
 
     def _say_subscribed(self, steps: list[Step], stream: _Stream, ref: str | None) -> None:
         self._send(
@@ -969,10 +979,11 @@ class Connection:
             steps.append(Mark(self._marking))
 
     def _say_changes(self, steps: list[Step]) -> None:
-        """Say what waits, oldest first. Held: only the version is kept, which `reauthenticated` tells."""
+        """Say what waits, oldest first. Held: only the version is kept, which `reauthenticated` tells, and the answer
+        to a command of this client."""
         if self.phase is Phase.REAUTH_REQUIRED:
             self._state_version = max([self._state_version, *(event.state_version for event in self._changes)])
-            self._changes.clear()
+            self._changes = [event for event in self._changes if event.state_version == self._answered][:1]
         if not self._deliverable:
             return
         waiting = []
@@ -1232,11 +1243,16 @@ class Connection:
             return steps
         if session.session_id == self.grant.session_id:
             self._fence = max(self._fence, checked_under)
+        self._go_on(steps, now)
+        return steps
+
+    def _go_on(self, steps: list[Step], now: float) -> None:
+        """The session stands, as far as is known: on with all that was held back."""
         self._ask_for_all(steps)
         self._note_fence(steps, self._met_fence)
         self._say_changes(steps)
+        self._confirm(steps, self._streams[self._personal])
         self._advance(steps, now)
-        return steps
 
     def check_failed(self, now: float) -> list[Step]:
         """Nobody can tell now: what is held back stays so, and it is asked again."""
@@ -1331,8 +1347,9 @@ class Connection:
         self.phase = Phase.OPEN
         held = 0
         for stream in self._streams.values():
-            if stream.head > stream.cursor:
-                held += stream.head - stream.cursor if stream.topic is None and not stream.shut else 0
+            own = stream.topic is None
+            if stream.head > stream.cursor and not (own and stream.shut):
+                held += stream.head - stream.cursor if own else 0
                 stream.replay_to = stream.head
         self._send(
             steps,
@@ -1343,9 +1360,7 @@ class Connection:
                 ref=_ref(self._reauth_ref),
             ),
         )
-        self._ask_for_all(steps)
-        self._note_fence(steps, self._met_fence)
-        self._advance(steps, now)
+        self._go_on(steps, now)
 
     def _reauth_failed(self, steps: list[Step], code: str, now: float, ref: str | None = None) -> None:
         wait = max(0.0, self._next_attempt_at - now)

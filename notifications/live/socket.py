@@ -120,6 +120,7 @@ class Socket:
         "_flushing",
         "_followed",
         "_found",
+        "_hearing",
         "_hub",
         "_loop",
         "_outbox",
@@ -162,6 +163,7 @@ class Socket:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
         self._unauthenticated = True
+        self._hearing = False  # what a frame asked for is being carried out, all of it before anything else
         self._released = False
         hub.arrived(address)
 
@@ -204,9 +206,11 @@ class Socket:
         self._heed_codec()
 
     def _carry_out(self, commands: Iterable[AnyCommand]) -> None:
+        self._hearing = True
         for command in commands:
             figures.COMMANDS.add(figures.word_of(command))
             self.tell(Connection.received, command)
+        self._hearing = False
 
     def announced(self, announcement: Announcement, now: float) -> None:
         """`tell(Connection.announced, …)`, the one event whose cost is multiplied by everybody who hears it."""
@@ -259,7 +263,8 @@ class Socket:
             else:
                 self._spawn(_WORK[type(step)], step)
         self._set_timer()
-        if self._codec.beat_seconds != self._beats or self._codec.over is not None or self._codec.due:
+        codec = self._codec
+        if (codec.beat_seconds != self._beats or codec.over is not None or codec.due) and not self._hearing:
             self._heed_codec()
 
     def _say_frame(self, frame: str) -> None:

@@ -68,7 +68,10 @@ BEAT_SECONDS: Final = 3.0
 """Clients take the line for dead after six seconds of silence."""
 
 SUBSCRIPTIONS: Final = 100
-"""Identifiers of one connection. It may listen to half as many topics; each more makes every message one more."""
+"""Identifiers of one connection. It may listen to half as many topics."""
+
+OF_ONE_STREAM: Final = 8
+"""So many of them may stand for one stream: each is told each message."""
 
 HELD_BACK: Final = 64
 """Transient notifications that may wait for the end of a replay."""
@@ -117,6 +120,7 @@ class ActionCableCodec:
         self._listeners: dict[str, list[_Subscription]] = {}  # confirmed, by their streams
         self._epochs: dict[str, str] = {}
         self._places: dict[str, str] = {}  # what stands behind the message but for the number, by streams
+        self._wishes: dict[str, Place | None] = {}  # where the connection was asked to begin, by streams
         self._left: set[str] = set()  # streams that are followed though nobody listens: that they be left was refused
 
     def carried(self, carrier: str) -> None:
@@ -168,6 +172,8 @@ class ActionCableCodec:
         if not known.confirmed:
             known.asks_history = self._extended and said.history is not None
             known.place = _place_in(said, known)
+            if known.stream not in self._listeners:
+                self._wishes.setdefault(known.stream, known.place)
         since = known.place.since if known.place else None
         commands: list[AnyCommand] = [Follow(known.channel.topic, since, True, _SUBSCRIBED + identifier)]
         if known.stream in self._left:  # else nothing of it would be replayed
@@ -181,6 +187,8 @@ class ActionCableCodec:
         if channel is None or len(self._subscriptions) >= SUBSCRIPTIONS:
             return None
         stream = self._personal if channel.topic is None else stream_of_topic(channel.topic)
+        if sum(other.stream == stream for other in self._subscriptions.values()) >= OF_ONE_STREAM:
+            return None
         before = f'{{"identifier":{quoted(identifier)},"message":'
         made = self._subscriptions[identifier] = _Subscription(identifier, channel, stream, before)
         return made
@@ -206,6 +214,8 @@ class ActionCableCodec:
             # Whoever is let into many topics may go through all of them.
             for kept in (self._listeners, self._epochs, self._places):
                 kept.pop(gone.stream, None)
+        if not any(other.stream == gone.stream for other in self._of_streams()):
+            self._wishes.pop(gone.stream, None)
 
     def _ask_history(self, said: Frame) -> list[AnyCommand]:
         known = self._subscriptions.get(said.identifier)
@@ -268,14 +278,15 @@ class ActionCableCodec:
     def _resume(self, known: _Subscription, event: Subscribed, others: list[_Subscription]) -> bool:
         """Where a new listener stands; whether it goes on from where it wants to."""
         place, known.after = known.place, event.head
+        asked = self._wishes.pop(event.stream, None)  # by whoever was the first, who may have gone by now
         if place is None:
             return False
-        if not others:  # the connection was asked for it, and will say whether that can be
+        if place == asked:  # the connection will say whether that can be
             known.after, known.replays = event.cursor, True
             return True
         if place.epoch != event.epoch or not event.cursor <= place.offset <= event.head:
             return False
-        known.after, known.replays = place.offset, any(other.replays for other in others)
+        known.after, known.replays = place.offset, asked is not None or any(other.replays for other in others)
         return True
 
     def _stands(self, stream: str, epoch: str) -> None:
@@ -331,6 +342,9 @@ class ActionCableCodec:
 
     def _error(self, event: Error) -> Iterable[str]:
         stream = _ref(event, _UNFOLLOWED)
+        asked = self._subscriptions.get(_ref(event, _SUBSCRIBED) or "")
+        if asked is not None and not self._listeners.get(asked.stream):
+            self._wishes.pop(asked.stream, None)  # it may come back from elsewhere
         # The connection follows fewer; the rest are some that were refused before they were followed.
         if stream is not None and len(self._left) < SUBSCRIPTIONS:
             self._left.add(stream)

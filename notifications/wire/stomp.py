@@ -551,8 +551,7 @@ def _credentials(frame: Frame) -> list[dict[str, str]]:
     found = []
     if passcode := frame.headers.get("passcode"):
         found.append({"ticket": passcode})
-    authorization = frame.headers.get("Authorization") or frame.headers.get("authorization")
-    if authorization:
+    for authorization in filter(None, map(frame.headers.get, ("Authorization", "authorization"))):
         scheme, _, credential = authorization.strip().partition(" ")
         field = {"bearer": "token", "ticket": "ticket"}.get(scheme.lower())
         if field is None or not credential.strip():

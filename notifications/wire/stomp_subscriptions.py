@@ -20,6 +20,9 @@ TOPIC: Final = "/topic/"
 
 AckMode = Literal["auto", "client", "client-individual"]
 
+OPEN: Final = 1_024
+"""Messages of one subscription that are remembered as told and not acked. No window is greater."""
+
 _MARK: Final = re.compile(r"([0-9]{1,9})-(x?)([0-9]{1,16})\Z", re.ASCII)
 
 
@@ -71,6 +74,7 @@ class Subscription:
         self.last = seq
         if self.mode == "client-individual":
             self._open.append(seq)
+            del self._open[:-OPEN]  # beside one that acks nothing, it may itself leave everything unacked
 
     def acked(self, seq: int) -> None:
         if seq > self.last:

@@ -1,6 +1,7 @@
 """The inbox in a real browser: what a person sees when something happens, and when something breaks."""
 
 import asyncio
+import re
 import time
 
 from playwright.async_api import expect
@@ -16,6 +17,7 @@ pytestmark = EACH_KIND_ONCE
 
 # What a browser says on its console when a server or a network is taken away from it.
 LOST = ["WebSocket connection to", "net::ERR_", "Failed to load resource"]
+LONG_WAIT = re.compile(r"([3-9]|\d\d) seconds")
 
 _services: dict[Server, Person] = {}
 
@@ -129,6 +131,8 @@ async def test_the_network_is_cut_and_comes_back(site, profile):
         await tell(site, person.username, title="unheard")
         await expect(page.locator("usher-status")).to_contain_text("Connection lost")
         await expect(titles(page)).to_have_count(0)
+        # Long enough for whoever wants to press the button before the client tries again by itself.
+        await expect(page.locator("usher-status")).to_contain_text(LONG_WAIT, timeout=60_000)
         wire.mend()
         await page.get_by_role("button", name="Try now").click()
         await expect(titles(page)).to_have_text(["unheard"])

@@ -56,7 +56,8 @@ async def test_kinds_are_switched_off_and_on(site, profile):
         page = await opened(browser, site, person, "/preferences/")
         build = page.get_by_role("switch", name="ci.build")
         await expect(build).to_be_checked()
-        await build.click()
+        async with page.expect_response("**/api/preferences/"):
+            await build.click()
         await expect(build).not_to_be_checked()
         await page.reload()
         await expect(build).not_to_be_checked()

@@ -231,6 +231,17 @@ def test_retention_goes_from_the_front_and_is_remembered():
     assert said("orders.8") == [(1, "kept")]
 
 
+def test_topics_that_nobody_spoke_on_are_not_kept_for_ever():
+    now = timezone.now()
+    for name in ("orders.6", "orders.7", "orders.8", "orders.9"):
+        topic_store.ensure(name)
+    notify_topic("orders.7", title="kept")
+    topic_store.raise_fence("orders.8")
+    Topic.objects.exclude(name="orders.9").update(created_at=now - timedelta(days=8))
+    assert topic_store.prune(older_than=now - timedelta(days=7), keep=100, now=now) == 1
+    assert sorted(Topic.objects.values_list("name", flat=True)) == ["orders.7", "orders.8", "orders.9"]
+
+
 def test_a_key_that_is_honoured_keeps_its_row_behind_the_floor():
     now = timezone.now()
     notify_topic("orders.7", title="x", idempotency_key="k")

@@ -28,8 +28,12 @@ async function ask(method, path, body) {
   return answer.json();
 }
 
-async function ticket(purpose = "connect") {
+async function signIn() {
   access ??= (await ask("POST", "/api/token/", JSON.stringify({ username, password }))).access;
+}
+
+async function ticket(purpose = "connect") {
+  await signIn();
   return (await ask("POST", "/api/tickets/", JSON.stringify({ purpose }))).ticket;
 }
 
@@ -88,8 +92,10 @@ async function rails() {
   };
 }
 
-function anycable() {
+async function anycable() {
   const ours = way === "ticket";
+  if (ours) await signIn();
+  const list = ours && (await ask("GET", "/api/notifications/"));
   const cable = createCable(url, {
     protocol: client,
     websocketImplementation: WebSocket,
@@ -106,15 +112,26 @@ function anycable() {
   cable.on("disconnect", (event) => say("disconnected", { reason: event?.reason, returns: true }));
   cable.on("close", (event) => say("disconnected", { reason: event?.reason, returns: false }));
   const made = [];
+  const subscribe = (name, params, place = made.length) => {
+    const personal = name === "NotificationsChannel" && client === "actioncable-v1-json";
+    let since = params.since ?? (personal && list ? `${list.epoch}:${list.head}` : undefined);
+    const channel = cable.subscribeTo(name, params);
+    channel.on("connect", () => say("connected", { channel: name, ...params }));
+    channel.on("message", (message, meta) => {
+      if (personal && message.seq) since = `${list.epoch}:${message.seq}`;
+      say("message", { ...message, channel: name, meta });
+    });
+    channel.on("info", (event) => say("info", { ...event, channel: name }));
+    channel.on("close", (event) => say(event ? "rejected" : "unsubscribed", { channel: name, ...params }));
+    channel.on("disconnect", () => {
+      if (!personal) return; // as docs/clients/actioncable.md has it
+      channel.disconnect();
+      subscribe(name, { ...params, since }, place);
+    });
+    made[place] = channel;
+  };
   return {
-    subscribe({ channel: name, ...params }) {
-      const channel = cable.subscribeTo(name, params);
-      channel.on("connect", () => say("connected", { channel: name, ...params }));
-      channel.on("message", (message, meta) => say("message", { ...message, channel: name, meta }));
-      channel.on("info", (event) => say("info", { ...event, channel: name }));
-      channel.on("close", (event) => say(event ? "rejected" : "unsubscribed", { channel: name, ...params }));
-      made.push(channel);
-    },
+    subscribe: ({ channel: name, ...params }) => subscribe(name, params),
     perform: (action, data) => made[0].perform(action, data),
     unsubscribe: () => made[0].disconnect(),
     close: () => cable.disconnect(),

@@ -1,4 +1,4 @@
-"""What docs/clients/actioncable.md shows, run in Chromium as a page has it, with both clients as npm has them."""
+"""What docs/clients/actioncable.md shows, run in Chromium as a page has it, with the clients as npm has them."""
 
 import json
 import re
@@ -11,7 +11,8 @@ from tests.browser.conftest import profile as profile
 from tests.support.processes import ROOT
 
 PAGE = (ROOT / "docs" / "clients" / "actioncable.md").read_text()
-MODULES = dict(re.findall(r"```js\n// (\w+\.js)\n(.*?)```", PAGE, re.DOTALL))
+MODULES = dict(re.findall(r"```js\n// ([\w-]+\.js)\n(.*?)```", PAGE, re.DOTALL))
+EXAMPLES = ("rails.js", "anycable.js", "anycable-v1.js")
 PACKAGES = {
     "@rails/actioncable": "@rails/actioncable/app/assets/javascripts/actioncable.esm.js",
     "@anycable/core": "@anycable/core/index.js",
@@ -40,15 +41,15 @@ async def serve(route):
 
 @pytest.mark.parametrize("stack_kind", ["embedded"], indirect=True)
 @pytest.mark.parametrize("server_kind", ["daphne"], indirect=True)
-async def test_both_examples_show_what_arrives_and_what_was_missed(make_site, profile):
-    assert set(MODULES) == {"tickets.js", "rails.js", "anycable.js"}
+async def test_all_examples_show_what_arrives_and_what_was_missed(make_site, profile):
+    assert set(MODULES) == {"tickets.js", *EXAMPLES}
     site = make_site()
     async with profile(site.server.http) as person:
         person.expected += ["WebSocket connection to", "net::ERR_CONNECTION"]  # the server is away for a while
         pages = {}
         first = await person.sign_in("demo")
         await expect(first.get_by_role("heading", name="Inbox")).to_be_visible()
-        for name in ("rails.js", "anycable.js"):
+        for name in EXAMPLES:
             pages[name] = page = await person.page()
             await page.route("**/modules/**", serve)
             await page.evaluate(SETUP)

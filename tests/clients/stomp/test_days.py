@@ -1,11 +1,13 @@
 """STOMP's own clients, unmodified: what each of them does all day, on daphne and uvicorn."""
 
+import asyncio
 import json
 
 import pytest
 
 from tests.conftest import EACH_KIND_ONCE
 from tests.support import canary
+from tests.support.processes import wait_until
 
 OWN, CONTROL = "/user/queue/notifications", "/user/queue/control"
 CLIENTS = ["stompjs.mjs", "webstomp.mjs", "stomp_py.py"]
@@ -51,6 +53,11 @@ async def heard(client, count=1):
 def tell(site, person, *titles):
     for title in titles:
         site.stack.manage("notify", person.username, "--title", title)
+
+
+def listed(site):
+    """Whether staff sees demo's connection to the process that serves now."""
+    return f":{site.server.pid}:" in site.stack.manage("connections", "--user", "demo", "--json")
 
 
 TELL_TOPIC = "from notifications.api import notify_topic; notify_topic({topic!r}, title={title!r})"
@@ -110,6 +117,46 @@ async def test_a_day(topical_site, remote, script):
             ]
             assert all(message["body"]["replayed"] for message in messages)
     assert "beat lost" not in [event for event, _ in client.events]
+
+
+@EACH_KIND_ONCE
+@each_client
+async def test_bad_days(make_site, remote, script):
+    """The grant ends, the server dies, and staff sends it away: none loses anything or hears it twice."""
+    site = make_site(TICKETS_GRANT_SECONDS="5", NOTIFICATIONS_SWEEP_SECONDS="1")
+    demo = site.person("demo")
+    numbers = []
+
+    async with remote(script) as client:
+        welcome = await opened(client, site, demo)
+        await subscribe(client, CONTROL, "c")
+        await subscribe(client, ack="client")
+        tell(site, demo, "one")
+        numbers += await heard(client)
+        required = await client.expect("message")
+        assert required["body"]["type"] == "reauth_required"
+        tell(site, demo, "held")
+        reauth = {"receipt": "again", "ticket": canary.remembered(await demo.ticket("reauth"))}
+        await client.tell("send", destination="/app/reauth", body="", headers=reauth)
+        numbers += await heard(client)
+        site.server.kill()
+        await client.expect("closed")
+    tell(site, demo, "away")
+    site.server.start()
+    async with remote(script) as client:
+        await opened(client, site, demo, "bearer")
+        await subscribe(client, ack="client", durable="true", since=f"{welcome['x-epoch']}:2")
+        numbers += await heard(client)
+        tell(site, demo, "live")
+        numbers += await heard(client)
+        await asyncio.to_thread(wait_until, lambda: listed(site), timeout=20, what="row of it")
+        site.stack.manage("connections", "--user", "demo", "--disconnect", "--yes")
+        error = await client.expect("error")
+        assert (error["headers"]["message"], error["headers"]["x-reconnect"]) == ("disconnected_by_staff", "false")
+        await client.expect("closed")
+    assert [(message["headers"]["x-seq"], message["body"]["title"]) for message in numbers] == [
+        *(("1", "one"), ("2", "held"), ("3", "away"), ("4", "live"))
+    ]
 
 
 @EACH_KIND_ONCE

@@ -843,6 +843,21 @@ def test_no_state_while_held_but_the_version_afterwards(open_life):
     assert open_life.last(Reauthenticated).state_version == 4
 
 
+def test_what_was_carried_out_when_the_grant_ended_is_answered_after_it(open_life):
+    open_life.says(State(state="read", through=3, ref="1"))
+    open_life.taken(Mark)
+    open_life.after(900)
+    open_life.do(open_life.connection.marked(open_life.change(1), open_life.now))
+    open_life.changed(1).changed(2)
+    assert open_life.heard() == ["reauth_required"]
+    open_life.reauth()
+    assert open_life.last(StateChanged).ref == "1"
+    assert open_life.last(Reauthenticated).state_version == 2
+    assert open_life.heard() == ["reauthenticated", "state 1"]
+    open_life.changed(3)
+    assert open_life.heard() == ["state 3"]
+
+
 def test_what_still_waited_when_the_grant_ended_is_not_carried_out(open_life):
     open_life.says(State(state="read", through=3)).says(State(state="unread", through=3, ref="2"))
     open_life.after(900)

@@ -622,6 +622,31 @@ def test_one_that_acks_keeps_its_window_beside_one_that_is_paced(follower):
     assert len(own(follower)) == 11
 
 
+def test_whoever_acks_may_leave_before_the_decision(town):
+    town.lets_in.add("a")
+    town.says(Follow(topic="a", paced=False, ref="1")).says(Follow(topic="a", paced=True, ref="2")).settle()
+    for _ in range(70):
+        town.speak("a")
+    town.after(1).settle()
+    assert town.numbers("a") == list(range(4, 74)), "more than a window, and nobody acked"
+
+
+def test_where_the_own_stream_stands_waits_for_the_check(follower):
+    follower.end_a_session()
+    follower.says(Follow(ref="1")).says(Follow(ref="2"))
+    assert follower.all(Subscribed) == []
+    follower.settle()
+    assert [said.ref for said in follower.all(Subscribed)] == ["1", "2"]
+    assert own(follower.publish()) == [4]
+
+
+def test_and_who_leaves_meanwhile_is_answered_so(follower):
+    follower.end_a_session()
+    follower.says(Follow(ref="1")).says(Unfollow(ref="2")).settle().publish()
+    assert [said.ref for said in follower.all(Unsubscribed)] == ["1", "2"]
+    assert follower.all(Subscribed) == [] and own(follower) == []
+
+
 def test_a_frame_after_which_nothing_can_follow_ends_it(follower):
     follower.do(follower.connection.bad_frame(BadFrame("invalid", "x", ends=True), follower.now))
     assert follower.code is CloseCode.PROTOCOL_ERROR

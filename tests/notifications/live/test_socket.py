@@ -153,6 +153,24 @@ async def test_nothing_is_said_behind_the_close(hub, server):
     socket.release(None)
 
 
+async def test_all_that_came_before_a_bad_frame_in_one_message_is_carried_out(hub, server, ticket):
+    codec = StompCodec("v12.stomp", tail=str)
+    socket = Socket(hub=hub, codec=codec, send=server.send, address="127.0.0.1")
+    codec.carried("subprotocol")
+    socket.connect(ticket=ticket, since=None)
+    socket.receive("CONNECT\naccept-version:1.2\n\n\0")
+    async with asyncio.timeout(10):
+        while not server.messages:
+            await asyncio.sleep(0.005)
+    subscribe = "SUBSCRIBE\nid:1\nreceipt:a\ndestination:/user/queue/notifications\n\n\0"
+    socket.receive(f"{subscribe}UNSUBSCRIBE\nid:1\nreceipt:b\n\n\0nonsense\n\n\0")
+    assert await server.closes() == 4505
+    said = [message["text"].partition("\n\n")[0].split("\n")[:2] for message in server.messages[:-1]]
+    assert [frame[0] for frame in said] == ["CONNECTED", "RECEIPT", "RECEIPT", "ERROR"]
+    assert [frame[1] for frame in said[1:3]] == ["receipt-id:a", "receipt-id:b"]
+    socket.release(None)
+
+
 async def test_a_bad_ticket_closes_it(socket, server):
     socket.connect(ticket="garbage", since=None)
     assert await server.closes() == 4402

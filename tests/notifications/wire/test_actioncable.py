@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from notifications.live.connection import Connection
 from notifications.wire import actioncable
-from notifications.wire.actioncable import SUBSCRIPTIONS, ActionCableCodec
+from notifications.wire.actioncable import OF_ONE_STREAM, SUBSCRIPTIONS, ActionCableCodec
 from notifications.wire.actioncable_frames import HISTORY_STREAMS
 from notifications.wire.codec import BadFrame
 from notifications.wire.native import NativeCodec
@@ -40,8 +40,16 @@ from tests.notifications.live.life import STREAM, Life, note
 MINE = '{"channel":"NotificationsChannel"}'
 MINE_TOO = '{"channel":"NotificationsChannel","of":"the bell"}'
 ORDERS = '{"channel":"TopicChannel","topic":"orders.7"}'
+ORDERS_TOO = '{"topic":"orders.7","channel":"TopicChannel"}'
 CONTROL = '{"channel":"ControlChannel"}'
-NAMES = {MINE: "mine", MINE_TOO: "mine too", ORDERS: "orders", CONTROL: "control", "usher": "bare"}
+NAMES = {
+    MINE: "mine",
+    MINE_TOO: "mine too",
+    ORDERS: "orders",
+    ORDERS_TOO: "orders too",
+    CONTROL: "control",
+    "usher": "bare",
+}
 
 
 def short(frame: str) -> str:
@@ -257,9 +265,19 @@ def test_what_is_no_channel_is_rejected_and_costs_a_command(plain, identifier):
 def test_a_connection_has_so_many_identifiers_and_no_more():
     made = codec()
     for number in range(SUBSCRIPTIONS):
+        topic = json.dumps({"channel": "TopicChannel", "topic": f"orders.{number}"})
+        assert [type(each) for each in decode(made, "subscribe", topic)] == [Follow]
+    too_many = ref(decode(made, "subscribe", MINE_TOO))
+    assert encode(made, Pong(ref=too_many)) == ["reject_subscription mine too"]
+
+
+def test_and_so_many_of_one_stream():
+    made = codec()
+    for number in range(OF_ONE_STREAM):
         assert [type(each) for each in decode(made, "subscribe", MINE[:-1] + f',"n":{number}}}')] == [Follow]
     too_many = ref(decode(made, "subscribe", MINE_TOO))
     assert encode(made, Pong(ref=too_many)) == ["reject_subscription mine too"]
+    assert [type(each) for each in decode(made, "subscribe", ORDERS)] == [Follow]
 
 
 def test_a_topic_is_allowed_or_denied_and_may_be_lost_again():
@@ -290,6 +308,30 @@ def test_what_was_given_up_is_not_confirmed_and_what_others_want_is_kept():
     assert [type(each) for each in decode(made, "unsubscribe", MINE_TOO)] == [Unfollow]
 
 
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (4, ["orders too 5", "orders too 6", "confirm_history orders too"]),
+        (6, ["confirm_history orders too"]),
+        (1, ["reject_history orders too"]),
+    ],
+)
+def test_the_second_of_a_stream_goes_on_from_its_own_place_when_the_first_is_gone(place, told):
+    made = codec()
+    first, second = (
+        ref(decode(made, "subscribe", each, history={"streams": {"t.orders.7": {"epoch": "e", "offset": offset}}}))
+        for each, offset in ((ORDERS, 3), (ORDERS_TOO, place))
+    )
+    decode(made, "unsubscribe", ORDERS)
+    subscribed = Subscribed(stream="t.orders.7", epoch="e", head=6, cursor=3, topic="orders.7", ref=first)
+    frames = encode(made, subscribed) + encode(made, replace(subscribed, ref=second))
+    for seq in (4, 5, 6):
+        frames += encode(made, replace(note(seq), stream="t.orders.7"))
+    frames += encode(made, CaughtUp(stream="t.orders.7", cursor=6))
+    assert frames == ["confirm_subscription orders too", *told, "bare caught_up"]
+    assert made._wishes == {}
+
+
 def test_a_stream_that_could_not_be_left_is_left_before_it_is_asked_for_again():
     made = codec()
     mine = ref(decode(made, "subscribe"))
@@ -310,7 +352,8 @@ def test_nothing_is_kept_of_what_was_left():
         unfollow = ref(decode(made, "unsubscribe", identifier))
         encode(made, Error(code="rate_limited", detail="", ref=unfollow))
         encode(made, Reset(stream=stream, reason="epoch", epoch="f", head=1, oldest=1))
-    assert [len(kept) for kept in (made._subscriptions, made._listeners, made._epochs, made._places)] == [0, 0, 0, 0]
+    kept = (made._subscriptions, made._listeners, made._epochs, made._places, made._wishes)
+    assert [len(each) for each in kept] == [0, 0, 0, 0, 0]
     assert len(made._left) <= SUBSCRIPTIONS
 
 

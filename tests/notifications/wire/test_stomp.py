@@ -179,6 +179,11 @@ def test_one_credential_and_no_more():
     assert line.error()[1] is CloseCode.TICKET_REFUSED
 
     line = Line()
+    twice = {"Authorization": "Bearer a.b.c", "authorization": "Bearer d.e.f"}
+    assert line.send("CONNECT", accept_version="1.2", **twice) == []
+    assert line.error()[1] is CloseCode.TICKET_REFUSED
+
+    line = Line()
     assert line.send("CONNECT", accept_version="1.2") == []
     assert line.error()[1] is CloseCode.TICKET_REFUSED, "without waiting for a credential that will not come"
 

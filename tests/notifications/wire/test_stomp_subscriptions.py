@@ -1,6 +1,6 @@
 import pytest
 
-from notifications.wire.stomp_subscriptions import OWN, Subscriptions, UnknownMessage, destination_of, topic_at
+from notifications.wire.stomp_subscriptions import OPEN, OWN, Subscriptions, UnknownMessage, destination_of, topic_at
 
 
 def subscribed(*modes, at=0):
@@ -42,6 +42,14 @@ def test_client_individual_acks_what_has_no_gap_below_it():
     assert subscriptions.acked("1-1") == ("u.7", 4), "3 was skipped"
     assert subscriptions.acked("1-1") is None
     assert subscriptions.acked("1-5") == ("u.7", 5)
+
+
+def test_what_is_left_unacked_beside_one_that_acks_nothing_is_not_kept_for_ever():
+    subscriptions = subscribed("auto", "client-individual")
+    tell(subscriptions, *range(1, OPEN + 3))
+    assert len(subscriptions.to(OWN)[1]._open) == OPEN
+    assert subscriptions.acked("2-1") == ("u.7", 2), "too old to be waited for"
+    assert subscriptions.acked("2-3") == ("u.7", 3)
 
 
 def test_the_slowest_that_acks_decides():
