@@ -72,7 +72,7 @@ pictures: $(DEV) ## take the pictures in docs/images anew, in Chromium
 
 .PHONY: soak
 soak: $(DEV) ## faults at full length, held to the promised figures: about an hour on a machine with nothing else to do
-	@SOAK=1 $(BIN)/python -m pytest -s tests/faults
+	@SOAK=1 $(BIN)/python -m pytest -s tests/faults tests/guarantees/test_numbers.py
 
 .PHONY: bench
 bench: $(DEV) $(NODE_PACKAGES) ## measure it beside plain Channels and socket.io, a quarter of an hour (QUICK=1: some minutes)

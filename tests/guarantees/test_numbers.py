@@ -6,13 +6,14 @@ from itertools import pairwise
 
 import pytest
 
+from tests.faults.sizes import size
 from tests.support import crowd
 from tests.support.histories import Published, Reader, judge
 from tests.support.servers import Server
 
 MODULE = "tests.guarantees.appending"
 # (processes, threads in each, appends of each thread)
-SIZES = {"scaled": (4, 16, 500), "embedded": (2, 4, 2_000)}
+SIZES = {"scaled": (4, 16, size(200, 500)), "embedded": (2, 4, size(800, 2_000))}
 SMALL = (2, 8, 10)
 
 
@@ -20,9 +21,9 @@ def newcomers(stack, count):
     return crowd.run(stack, MODULE, "add_people", name="newcomer", count=count)[0]
 
 
-async def write_and_read(stack, *, user, way, size):
+async def write_and_read(stack, *, user, way, many):
     """What the writers were told, what a reader saw meanwhile, and what stands in the database afterwards."""
-    processes, threads, each = size
+    processes, threads, each = many
     until = stack.directory / "until"
     reading = crowd.start(stack, MODULE, "read", user=user, until=str(until))
     how = {"processes": processes, "threads": threads, "each": each, "way": way, "user": user}
@@ -33,8 +34,8 @@ async def write_and_read(stack, *, user, way, size):
     return [writer for answer in written for writer in answer], seen, stands
 
 
-def check_numbers(writers, seen, stands, *, size):
-    processes, threads, each = size
+def check_numbers(writers, seen, stands, *, many):
+    processes, threads, each = many
     total = processes * threads * each
     errors = [error for writer in writers for error in writer["errors"]]
     assert not errors, f"{len(errors)} errors: {errors[:3]}"
@@ -67,13 +68,13 @@ def check_numbers(writers, seen, stands, *, size):
 
 @pytest.mark.timeout(600)
 async def test_many_writers_one_stream_no_gap(stack):
-    size = SIZES[stack.kind]
+    many = SIZES[stack.kind]
     with Server("uvicorn", stack) as server:
         alice = server_person(server)
         async with alice.connect() as socket:
             user = (await socket.expect("welcome"))["user"]["id"]
-            writers, seen, stands = await write_and_read(stack, user=user, way="notify", size=size)
-            check_numbers(writers, seen, stands, size=size)
+            writers, seen, stands = await write_and_read(stack, user=user, way="notify", many=many)
+            check_numbers(writers, seen, stands, many=many)
             assert len(seen["pages"]) > 10, "the reader did not read meanwhile"
             await socket.expect("notification", timeout=60, seq=stands["head"])
             check_socket(socket, user, stands)
@@ -96,9 +97,9 @@ def check_socket(socket, user, stands):
 @pytest.mark.parametrize("way", ["number_first", "max_plus_one"])
 async def test_naive_numbers_do_not_pass(stack, way):
     (user,) = newcomers(stack, 1)
-    found = await write_and_read(stack, user=user, way=way, size=SMALL)
+    found = await write_and_read(stack, user=user, way=way, many=SMALL)
     with pytest.raises(AssertionError, match=r"errors|gap|reordered|told o"):
-        check_numbers(*found, size=SMALL)
+        check_numbers(*found, many=SMALL)
 
 
 # Transactions that meet -------------------------------------------------------------------------------------------
