@@ -1,7 +1,7 @@
 """The door of a socket: Origin, credential and caller of a handshake, by this site's settings."""
 
 import contextlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,6 +124,26 @@ def caller_of(request: HttpRequest) -> network.Caller:
         forwarded_proto=[meta.get("HTTP_X_FORWARDED_PROTO", "")],
         trusted=network.proxies(tuple(conf.TRUSTED_PROXIES)),
     )
+
+
+def is_trusted_proxy(address: str) -> bool:
+    """Whether who calls from there is one of this site's own proxies, so that the address says nothing of anybody."""
+    return network.parse_address(address) is not None and is_within(address, conf.TRUSTED_PROXIES)
+
+
+def is_network(entry: object) -> bool:
+    """Whether `is_within` knows what is meant by it."""
+    try:
+        network.parse_proxy(str(entry))
+    except ValueError:
+        return False
+    return True
+
+
+def is_within(address: str | None, networks: Collection[str]) -> bool:
+    """Whether an address (None: on a unix socket) is in one of these networks; `unix` is one of those sockets."""
+    parsed = None if address is None else network.parse_address(address)
+    return (address is None or parsed is not None) and network.proxies(tuple(networks)).trust(parsed)
 
 
 def kept_network(address: str | None) -> str:

@@ -22,7 +22,10 @@ from tickets.admission import (
     admit,
     caller_of,
     frame_credentials,
+    is_network,
     is_socket,
+    is_trusted_proxy,
+    is_within,
     kept_network,
     path_of,
     socket_place,
@@ -33,6 +36,14 @@ from tickets.audit import ORIGIN_REFUSED
 from tickets.audit import Act as AuditAct
 from tickets.audit import record as audit
 from tickets.audit import record_many as audit_many
+from tickets.brokers import (
+    BrokerPerson,
+    OverLogin,
+    broker_person,
+    forget_broker_logins,
+    log_in_to_broker,
+    over_broker_logins,
+)
 from tickets.concurrency import PATIENT_SECONDS, PROMPT_SECONDS, Concurrency
 from tickets.conf import conf, once
 from tickets.grants import (
@@ -77,11 +88,13 @@ __all__ = [
     "SESSION_COLUMNS",
     "Admission",
     "AuditAct",
+    "BrokerPerson",
     "Concurrency",
     "Door",
     "EndReason",
     "Grant",
     "IssuedTicket",
+    "OverLogin",
     "OwnSession",
     "Purpose",
     "RateLimited",
@@ -106,6 +119,7 @@ __all__ = [
     "asettle_sessions",
     "audit",
     "audit_many",
+    "broker_person",
     "caller_of",
     "check_sessions",
     "end_all",
@@ -113,14 +127,20 @@ __all__ = [
     "end_own_session",
     "end_session",
     "flush_audit",
+    "forget_broker_logins",
     "frame_credentials",
     "in_thread",
+    "is_network",
     "is_socket",
+    "is_trusted_proxy",
+    "is_within",
     "issue",
     "keep_out",
     "kept_network",
+    "log_in_to_broker",
     "once",
     "open_session",
+    "over_broker_logins",
     "own_sessions",
     "path_of",
     "prepared_cursor",

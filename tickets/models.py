@@ -88,6 +88,26 @@ class Ticket(models.Model):
         return f"{self.purpose} ticket {self.pk}"
 
 
+class BrokerLogin(models.Model):
+    """A login to the message broker, which asks later what the person may do and knows of no session. See
+    `tickets.brokers`."""
+
+    session = models.ForeignKey(LoginSession, models.CASCADE, related_name="+")
+    # What the broker knows the person by, whatever they are called later.
+    username = models.CharField(max_length=255, db_index=True)
+    vhost = models.CharField(max_length=255)
+    network = models.CharField(max_length=64, blank=True)
+    # Of the ticket; null for a token. Unique: at most one login comes of it.
+    digest = models.CharField(max_length=64, unique=True, null=True, blank=True, editable=False)
+    logged_in_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.username} at {self.vhost}"
+
+
 class Allowance(models.Model):
     """What somebody may still do: one number of the generic cell rate algorithm, see tickets.allowance."""
 

@@ -51,12 +51,14 @@ def redeem_digest(
     address: str | None,
     now: datetime | None = None,
     refusal: Refusal | None = None,
+    placed: bool = True,
 ) -> Grant:
-    """`redeem()`, given the digest. `refusal`: what `redeem_together()` said of it; it is refused after equal work."""
+    """`redeem()`, given the digest. `refusal`: what `redeem_together()` said of it; it is refused after equal work.
+    `placed`: else it does not matter from where it was presented."""
     now = now or timezone.now()
     spent = _spend(digest, purposes, now)
     if spent is not None:
-        refusal = _judge(spent, address, now)
+        refusal = _look(spent, now) or (_compare_network(spent, address) if placed else None)
     if spent is None or refusal:
         # One more statement, also where the reason is known already: no reason shall take longer than another.
         row = Ticket.objects.filter(digest=digest).first()
@@ -82,11 +84,7 @@ def redeem_together(
 def _decided(spent: "_Spent | None", address: str | None, now: datetime) -> Grant | Refusal | None:
     if spent is None:
         return None
-    return _judge(spent, address, now) or _granted(spent, address, now)
-
-
-def _judge(spent: "_Spent", address: str | None, now: datetime) -> Refusal | None:
-    return _look(spent, now) or _compare_network(spent, address)
+    return _look(spent, now) or _compare_network(spent, address) or _granted(spent, address, now)
 
 
 def _granted(spent: "_Spent", address: str | None, now: datetime) -> Grant:
@@ -217,7 +215,7 @@ def _look(spent: _Spent, now: datetime) -> Refusal | None:
         return Refusal.INACTIVE
     if reason is not None:
         return Refusal.SESSION
-    since = [spent.valid_from, spent.sockets_from if spent.purpose == Purpose.CONNECT.value else None]
+    since = [spent.valid_from, None if spent.purpose == Purpose.REAUTH.value else spent.sockets_from]
     return Refusal.OUTDATED if any(moment is not None and spent.created_at < moment for moment in since) else None
 
 
