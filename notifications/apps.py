@@ -10,6 +10,8 @@ class NotificationsConfig(AppConfig):
         autodiscover_modules("topic_rules")
         from . import checks, deployment_checks, retention, site_checks  # noqa: F401  (importing registers the system checks)
         from .live import revocation
+        from .rabbitmq import people
 
+        people.connect()
         retention.connect()
         revocation.connect()

@@ -7,13 +7,23 @@ from typing import Any
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 
+from tickets.api import is_network
+
 from .conf import Conf, conf
 from .wire.content import kind_problem
 
 POLICIES = ("reauth", "close", "ignore")
 SHORTEST_TOKEN = 20
 _NAMES = [name for name, value in vars(Conf).items() if isinstance(value, property)]
-_NO_NUMBERS = ("ON_EXPIRY", "AUTHENTICATE_EACH_MESSAGE", "KINDS", "UNMUTABLE_KINDS", "METRICS_TOKEN")
+_RABBITMQ: Mapping[str, tuple[type, ...]] = {
+    "RABBITMQ_AUTH": (bool,),
+    "RABBITMQ_AUTH_NETWORKS": (list, tuple, set, frozenset),
+    "RABBITMQ_AUTH_TOKENS": (bool,),
+    "RABBITMQ_VHOST": (str,),
+    "RABBITMQ_URL": (str,),
+    "RABBITMQ_MANAGEMENT_URL": (str,),
+}
+_NO_NUMBERS = ("ON_EXPIRY", "AUTHENTICATE_EACH_MESSAGE", "KINDS", "UNMUTABLE_KINDS", "METRICS_TOKEN", *_RABBITMQ)
 
 
 @register("notifications")
@@ -115,4 +125,21 @@ def check_deployment(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                 id="notifications.W001",
             )
         )
+    return found
+
+
+@register("notifications")
+def check_rabbitmq(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for name, kinds in _RABBITMQ.items():
+        value: object = getattr(conf, name)
+        if not isinstance(value, kinds):
+            hint = f"It is a {kinds[0].__name__}."
+            found.append(Error(f"NOTIFICATIONS[{name!r}] is {value!r}.", hint=hint, id="notifications.E016"))
+    networks = conf.RABBITMQ_AUTH_NETWORKS
+    for entry in networks if isinstance(networks, _RABBITMQ["RABBITMQ_AUTH_NETWORKS"]) else ():
+        if not is_network(entry):
+            hint = "An entry is an address or a network, such as 10.0.0.0/8, or `unix`."
+            message = f"NOTIFICATIONS['RABBITMQ_AUTH_NETWORKS'] has {entry!r}."
+            found.append(Error(message, hint=hint, id="notifications.E017"))
     return found

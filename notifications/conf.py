@@ -152,6 +152,37 @@ class Conf:
         return self._get("METRICS_TOKEN", "")
 
     @property
+    def RABBITMQ_AUTH(self) -> bool:
+        """Whether a RabbitMQ may ask who may log in there, and do what. Off: most sites have none, and nobody asks."""
+        return self._get("RABBITMQ_AUTH", False)
+
+    @property
+    def RABBITMQ_AUTH_NETWORKS(self) -> Collection[str]:
+        """From where it may ask. This machine: whoever may ask could try tickets, and learn who may hear what."""
+        return self._get("RABBITMQ_AUTH_NETWORKS", ["127.0.0.0/8", "::1/128"])
+
+    @property
+    def RABBITMQ_AUTH_TOKENS(self) -> bool:
+        """Whether an access token is a password there as well. Off: it is good for more than one login, and a broker
+        hands passwords on."""
+        return self._get("RABBITMQ_AUTH_TOKENS", False)
+
+    @property
+    def RABBITMQ_VHOST(self) -> str:
+        """The one that people may come into."""
+        return self._get("RABBITMQ_VHOST", "/")
+
+    @property
+    def RABBITMQ_URL(self) -> str:
+        """Where `manage.py relay` publishes what is told (AMQP). Empty: nowhere, and nothing is noted for it."""
+        return self._get("RABBITMQ_URL", "")
+
+    @property
+    def RABBITMQ_MANAGEMENT_URL(self) -> str:
+        """Through which the relay closes connections when a login session ends. Empty: they stay until they end."""
+        return self._get("RABBITMQ_MANAGEMENT_URL", "")
+
+    @property
     def KINDS(self) -> Mapping[str, Any]:
         """What people call the kinds that the site tells them of: `{"ci.build": _("Builds")}`. They can be muted before
         the first one has come."""

@@ -19,7 +19,7 @@ PROXY_SECONDS: Final = 55.0
 
 @register(Tags.security, deploy=True)
 def check_deployed(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    return [*_limits(), *_layer()]
+    return [*_limits(), *_layer(), *_broker()]
 
 
 def _warning(number: int, message: str, hint: str) -> CheckMessage:
@@ -46,6 +46,12 @@ def _limits() -> Iterator[CheckMessage]:
     ]
     if wrong := [f"{part} is more than {whole}" for part, whole in pairs if _is_more(part, than=whole)]:
         yield _warning(9, f"NOTIFICATIONS: {', '.join(wrong)}.", "Make the part smaller than the whole.")
+
+
+def _broker() -> Iterator[CheckMessage]:
+    if conf.RABBITMQ_AUTH and not conf.RABBITMQ_MANAGEMENT_URL:
+        hint = "Name the broker's management API in RABBITMQ_MANAGEMENT_URL, and run manage.py relay."
+        yield _warning(15, "Nobody closes connections at the broker when a login session ends.", hint)
 
 
 def _value(name: str) -> float:

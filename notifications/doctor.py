@@ -25,6 +25,8 @@ WHY = tickets_doctor.WHY | {
     "notifications.E013": "Clients find neither the tickets nor the socket.",
     "notifications.E014": "Whoever has a ticket cannot open a socket either, or something else lets strangers in.",
     "notifications.E015": "Any page in the world may then open sockets with whatever it gets hold of.",
+    "notifications.E016": "The broker would ask in vain, or be asked to do what nobody meant.",
+    "notifications.E017": "The broker would be refused, or whoever stands there let in.",
     "notifications.W001": "Who once had a credential keeps the socket for as long as the login session lasts.",
     "notifications.W002": "Without it credentials reach the server's log, and its weaknesses are not mended.",
     "notifications.W003": "What is mended in a server is not part of what it promises, so each version is tried.",
@@ -38,6 +40,7 @@ WHY = tickets_doctor.WHY | {
     "notifications.W011": "Sockets beyond it fail, and so does everything else that opens something: the database.",
     "notifications.W012": "Publishers wait for it at most so long, and then leave it out.",
     "notifications.W013": "Who may send it commands runs code on its machine.",
+    "notifications.W015": "It does not ask again about what it has let in: who signed out is still told.",
     "notifications.W014": "Browsers refuse a socket in the clear to pages of https; others send tickets in the clear.",
 }
 DJANGOS = "Django, or another app, knows why."

@@ -6,6 +6,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from .ids import uuid7
@@ -149,6 +150,41 @@ class TopicNotification(Said):
             models.Index(fields=["topic", "id"], condition=Q(seq=None), name="notification_topic_late"),
         ]
         default_permissions = ("view",)
+
+
+class Outbox(models.Model):
+    """
+    That a stream has something for the message broker: written with its numbers, in one transaction, and only where
+    there is a broker. See `notifications.rabbitmq`.
+    """
+
+    # Without a constraint, as in `Acked`. Null: it is a topic's.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, db_constraint=False, null=True, related_name="+", db_index=False
+    )
+    topic = models.CharField(max_length=80, blank=True)
+    after = models.BigIntegerField(help_text="Beyond this number.")
+    noted_at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.topic or f"{self.user_id}"
+
+
+class Relayed(models.Model):
+    """How far the message broker has a stream."""
+
+    stream = models.CharField(max_length=90, unique=True)
+    epoch = models.CharField(max_length=32)
+    seq = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.stream} at {self.seq}"
 
 
 class Mute(models.Model):

@@ -8,6 +8,7 @@ from django.urls import include, path, re_path
 from tickets.rest import NowhereView
 
 from . import views
+from .conf import conf
 
 app_name = "usher"
 
@@ -20,4 +21,5 @@ urlpatterns = [
     path("stomp", views.no_socket, name="stomp"),
     path("cable", views.no_socket, name="cable"),
     path("", include("notifications.rest.probe_urls")),
+    *([path("rabbitmq/auth/", include("notifications.rabbitmq.urls"))] if conf.RABBITMQ_AUTH else []),
 ]

@@ -39,13 +39,15 @@ from django.db.models.functions import Coalesce, Greatest
 from tickets.api import SESSION_COLUMNS, SessionState, any_of, prepared_cursor, session_sql, session_state
 
 from . import figures
-from .models import Acked, Mute, Notification, Stream, new_epoch
+from .conf import conf
+from .models import Acked, Mute, Notification, Outbox, Stream, new_epoch
 from .wire import vocabulary
 from .wire.doorbell import stream_of
 from .wire.streams import Announcement, Opening, Page, Position
 
 _NOTIFICATION = Notification._meta.db_table
 _STREAM = Stream._meta.db_table
+_OUTBOX = Outbox._meta.db_table
 _PK = Notification._meta.pk
 
 # --- Numbers ---
@@ -76,8 +78,16 @@ _NUMBER_POSTGRESQL = f"""
     ), given AS MATERIALIZED (
         SELECT id, head - newer AS seq, epoch, fence FROM ranked FULL JOIN raised USING (user_id)
     )
+    {{noted}}
     UPDATE {_NOTIFICATION} AS note SET seq = given.seq FROM given WHERE note.id = given.id
     RETURNING note.id, note.user_id, note.seq, note.archived_at, given.epoch, given.fence"""
+
+# For a message broker, where there is one: said in the same statement, so that no number is without it.
+_NOTED_POSTGRESQL = f"""
+    , noted AS (
+        INSERT INTO {_OUTBOX} (user_id, topic, after)
+        SELECT ranked.user_id, '', min(given.seq) - 1 FROM given JOIN ranked USING (id) GROUP BY ranked.user_id
+    )"""
 
 # SQLite cannot write in a WITH; an IMMEDIATE transaction around the same steps is as exact, since nobody else writes.
 _RAISE_SQLITE = (
@@ -123,7 +133,8 @@ def _sequence_postgresql(keys: list[Any]) -> list[Numbered]:
     # One is said apart: PostgreSQL keeps no plan of a list, since it takes one made for a short list to be better.
     among, people = ("= %s", keys[0]) if len(keys) == 1 else ("= ANY(%s)", keys)
     with prepared_cursor() as cursor:
-        cursor.execute(_NUMBER_POSTGRESQL.format(among=among), [people, new_epoch()])
+        noted = _NOTED_POSTGRESQL if conf.RABBITMQ_URL else ""
+        cursor.execute(_NUMBER_POSTGRESQL.format(among=among, noted=noted), [people, new_epoch()])
         return [Numbered(pk, user, seq, at is not None, *under) for pk, user, seq, at, *under in cursor.fetchall()]
 
 
@@ -133,10 +144,21 @@ def _sequence_sqlite(keys: list[Any]) -> list[Numbered]:
         cursor.execute(_RAISE_SQLITE.format(among=among), [*keys, new_epoch()])
         streams = {user_id: (epoch, fence) for user_id, epoch, fence in cursor.fetchall()}
         cursor.execute(_NUMBER_SQLITE.format(among=among), keys)
-        return [
+        numbered = [
             Numbered(_PK.to_python(pk), _python_key(user_id), seq, archived is not None, *streams[user_id])
             for pk, user_id, seq, archived in cursor.fetchall()
         ]
+        if conf.RABBITMQ_URL:
+            _note(numbered)
+        return numbered
+
+
+def _note(numbered: Iterable[Numbered]) -> None:
+    """As the PostgreSQL statement does by itself."""
+    first: dict[Any, int] = {}
+    for item in numbered:
+        first[item.user_id] = min(item.seq, first.get(item.user_id, item.seq))
+    Outbox.objects.bulk_create(Outbox(user_id=user_id, after=seq - 1) for user_id, seq in first.items())
 
 
 def _database_key(user_id: Any) -> Any:
@@ -178,6 +200,13 @@ def announcements(
             event = _event(row, item.seq, item.id, item.user_id, muted=item.archived)
             told.append(Announcement(item.epoch, item.fence, event, now))
     return told
+
+
+def event(row: Notification) -> vocabulary.Notification:
+    """A row that has its number, as its person is told it."""
+    if row.seq is None:
+        raise ValueError("it has no number yet")
+    return _event(row, row.seq, row.id, row.user_id)
 
 
 def _event(row: Notification, seq: int, pk: UUID, user_id: Any, *, muted: bool = False) -> vocabulary.Notification:
@@ -349,7 +378,7 @@ def page(user_id: Any, *, after: int, limit: int, now: datetime) -> Page:
         .filter(seq__gt=after, seq__lte=position.head, archived_at=None)
         .order_by("seq")[:limit]
     )
-    events = tuple(_event(row, row.seq, row.id, row.user_id) for row in rows if row.seq is not None)
+    events = tuple(map(event, rows))
     full = len(rows) == limit
     return Page(position, events, through=events[-1].seq if full and events else position.head, after=after)  # type: ignore[arg-type]
 

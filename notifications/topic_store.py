@@ -16,7 +16,8 @@ from django.db.models import BigIntegerField, Exists, F, Min, OuterRef, Q, Query
 from django.db.models.functions import Coalesce, Greatest
 
 from . import figures
-from .models import Topic, TopicNotification, new_epoch
+from .conf import conf
+from .models import Outbox, Topic, TopicNotification, new_epoch
 from .store import DEDUP_LIFE
 from .wire import vocabulary
 from .wire.doorbell import stream_of_topic
@@ -71,6 +72,8 @@ def _number(topic: Topic) -> list[Announcement]:
     if rows:
         TopicNotification.objects.bulk_update(rows, ["seq"], batch_size=500)
         Topic.objects.filter(pk=topic.pk).update(head=topic.head + len(rows))
+        if conf.RABBITMQ_URL:
+            Outbox.objects.create(topic=topic.name, after=topic.head)
     return [Announcement(topic.epoch, topic.fence, event(row, topic.name)) for row in rows]
 
 

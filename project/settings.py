@@ -167,6 +167,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ALLOWED_ORIGINS = env.list("ALLOWED_ORIGINS", default=[])
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+# A message broker: docs/clients/rabbitmq.md.
+_RABBITMQ = {
+    "RABBITMQ_AUTH": env.bool,
+    "RABBITMQ_AUTH_NETWORKS": env.list,
+    "RABBITMQ_AUTH_TOKENS": env.bool,
+    "RABBITMQ_VHOST": env.str,
+    "RABBITMQ_URL": env.str,
+    "RABBITMQ_MANAGEMENT_URL": env.str,
+}
 
 # Only what the environment names is set: each default stands, with its reason, in tickets/conf.py and
 # notifications/conf.py.
@@ -241,6 +250,7 @@ NOTIFICATIONS = {
     # often; the query is one row a listening person either way.
     **({} if REDIS_URL else {"SYNC_SECONDS": 1.0}),
     **({"METRICS_TOKEN": METRICS_TOKEN} if METRICS_TOKEN else {}),
+    **{name: cast(name) for name, cast in _RABBITMQ.items() if name in env.ENVIRON},
     **_from_environment("NOTIFICATIONS", _NOTIFICATIONS),
 }
 
@@ -323,8 +333,8 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 if not DEBUG:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
-    # Probes and metrics come from inside, over plain HTTP.
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+    # Probes, metrics and a broker's questions come from inside, over plain HTTP.
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", r"^rabbitmq/auth/"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True

@@ -34,6 +34,8 @@ def production(stacks) -> Iterator[Stack]:
         ALLOWED_HOSTS=NAME,
         TRUSTED_PROXIES="unix",
         METRICS_TOKEN=METRICS_TOKEN,
+        RABBITMQ_AUTH="1",
+        RABBITMQ_MANAGEMENT_URL="http://usher-relay:password@127.0.0.1:15672",
         TICKETS_ISSUE_BURST="1000",
         TICKETS_SIGN_IN_PER_MINUTE_NAME="1000",
     )

@@ -11,7 +11,7 @@ import pytest
 
 from tests.deploy.fleet import DEPLOY, METRICS_TOKEN, Fleet
 from tests.support.client import Person, Refused
-from tests.support.processes import wait_until
+from tests.support.processes import free_port, wait_until
 
 SITE = (DEPLOY / "nginx" / "usher" / "site.conf").read_text()
 CANARY = "canary-in-the-coal-mine"
@@ -298,3 +298,24 @@ def test_a_quiet_socket_is_not_cut():
     )
     (waits,) = re.findall(r"location ~ \^/\(\?:ws/\S* \{.*?proxy_read_timeout (\d+)s", SITE, re.DOTALL)
     assert int(waits) > ping + patience
+
+
+def test_a_broker_asks_from_this_machine_and_nobody_from_elsewhere(make_front, fleet):
+    port = free_port()
+
+    def change(text: str) -> str:
+        for file in ("rabbitmq.conf", "rabbitmq-sockets.conf"):
+            text = text.replace(f"#include usher/{file};", f"include usher/{file};")
+        return text.replace("listen 127.0.0.1:8000", f"listen 127.0.0.1:{port}")
+
+    front = make_front(fleet.directory, change)
+    asked = {"username": "alice", "vhost": "/", "ip": "127.0.0.1"}
+    answer = httpx.post(f"http://127.0.0.1:{port}/rabbitmq/auth/vhost", data=asked)
+    assert (answer.status_code, answer.content) == (200, b"deny")
+    assert httpx.post(f"http://127.0.0.1:{port}/api/tickets/", data=asked).status_code == 404
+    from_outside = httpx.post(f"{front.http}/rabbitmq/auth/vhost", data=asked)
+    assert (from_outside.status_code, "nginx" in from_outside.text) == (404, True)
+    # The broker itself is not there.
+    assert (
+        httpx.get(f"{front.http}/broker/stomp").status_code == httpx.get(f"{front.http}/broker/mqtt").status_code == 502
+    )

@@ -3,7 +3,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import override_settings
 
-from notifications.checks import check_deployment, check_kinds, check_layer, check_settings
+from notifications.checks import check_deployment, check_kinds, check_layer, check_rabbitmq, check_settings
 from notifications.conf import Conf
 
 NUMBERS = [
@@ -11,6 +11,7 @@ NUMBERS = [
     for name, value in vars(Conf).items()
     if isinstance(value, property)
     and name not in ("ON_EXPIRY", "AUTHENTICATE_EACH_MESSAGE", "KINDS", "UNMUTABLE_KINDS", "METRICS_TOKEN")
+    and not name.startswith("RABBITMQ_")
 ]
 
 
@@ -50,6 +51,30 @@ def test_settings_that_make_no_sense(ours, number):
         (message,) = check_settings(None)
         assert found([message]) == [number]
         assert all(repr(name) in message.msg for name in ours)
+
+
+@pytest.mark.parametrize(
+    ("ours", "number"),
+    [
+        ({"RABBITMQ_AUTH": "1"}, "notifications.E016"),
+        ({"RABBITMQ_AUTH_NETWORKS": "127.0.0.1"}, "notifications.E016"),
+        ({"RABBITMQ_AUTH_TOKENS": None}, "notifications.E016"),
+        ({"RABBITMQ_VHOST": 1}, "notifications.E016"),
+        ({"RABBITMQ_URL": None}, "notifications.E016"),
+        ({"RABBITMQ_AUTH_NETWORKS": ["127.0.0.1/8"]}, "notifications.E017"),
+        ({"RABBITMQ_AUTH_NETWORKS": ["localhost"]}, "notifications.E017"),
+    ],
+    ids=str,
+)
+def test_a_broker_that_makes_no_sense(ours, number):
+    with override_settings(NOTIFICATIONS=ours):
+        assert found(check_rabbitmq(None)) == [number]
+        assert found(check_settings(None)) == []
+
+
+def test_a_broker_that_does():
+    with override_settings(NOTIFICATIONS={"RABBITMQ_AUTH": True, "RABBITMQ_AUTH_NETWORKS": ["10.0.0.0/8", "unix"]}):
+        assert check_rabbitmq(None) == []
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,12 @@ PROMISED = {
     "DRAIN_SECONDS": 25,
     "COMMANDS_PER_SECOND": 10,
     "COMMAND_BURST": 60,
+    "RABBITMQ_AUTH": False,
+    "RABBITMQ_AUTH_NETWORKS": ["127.0.0.0/8", "::1/128"],
+    "RABBITMQ_AUTH_TOKENS": False,
+    "RABBITMQ_VHOST": "/",
+    "RABBITMQ_URL": "",
+    "RABBITMQ_MANAGEMENT_URL": "",
     "KINDS": {},
     "UNMUTABLE_KINDS": (),
 }

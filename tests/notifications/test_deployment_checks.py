@@ -37,6 +37,8 @@ def layer(monkeypatch):
         ({"SOCKETS_PER_USER": 11, "SOCKETS_PER_PROCESS": 10, "UNAUTHENTICATED_PER_PROCESS": 11}, ["W009"]),
         ({"UNAUTHENTICATED_PER_ADDRESS": 201}, ["W009"]),
         ({"WINDOW": "many", "GRACE_SECONDS": None}, []),  # E002
+        ({"RABBITMQ_AUTH": True}, ["W015"]),
+        ({"RABBITMQ_AUTH": True, "RABBITMQ_MANAGEMENT_URL": "http://127.0.0.1:15672"}, []),
     ],
     ids=str,
 )

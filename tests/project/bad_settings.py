@@ -88,6 +88,8 @@ if _BAD == "settings":
         "PING_SECONDS": 300,  # notifications.W008
         "UNAUTHENTICATED_PER_ADDRESS": 1_000,  # notifications.W009
         "SOCKETS_PER_PROCESS": 1_000_000_000,  # notifications.W011
+        "RABBITMQ_AUTH": "yes",  # notifications.E016, notifications.W015
+        "RABBITMQ_AUTH_NETWORKS": ["everywhere"],  # notifications.E017
     }
     # A clock that is an hour late: tickets.W020.
     time_machine.travel(timedelta(hours=-1), tick=True).start()

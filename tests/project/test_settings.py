@@ -160,10 +160,10 @@ def variables():
         if isinstance(node, ast.Call) and ast.unparse(node.func) in [f"env.{kind}" for kind in KINDS]:
             assert isinstance(node.args[0], ast.Constant), f"line {node.lineno} reads a variable without naming it"
             found[node.args[0].value] = ast.unparse(node.func)
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("_TICKETS", "_NOTIFICATIONS"):
-            prefix = ast.unparse(node.targets[0]).lstrip("_")
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("_TICKETS", "_NOTIFICATIONS", "_RABBITMQ"):
+            prefix = {"_RABBITMQ": ""}.get(ast.unparse(node.targets[0]), ast.unparse(node.targets[0])[1:] + "_")
             for name, cast in zip(node.value.keys, node.value.values, strict=True):
-                found[f"{prefix}_{name.value}"] = ast.unparse(cast)
+                found[f"{prefix}{name.value}"] = ast.unparse(cast)
     return found
 
 
@@ -218,6 +218,7 @@ WITHOUT_VARIABLE = {
     *("TICKETS_ALLOWED_ORIGINS", "TICKETS_TRUSTED_PROXIES", "TICKETS_TOKEN_KEY"),
     *("TICKETS_SOCKET_PATH", "TICKETS_PROTOCOLS"),
     *("NOTIFICATIONS_KINDS", "NOTIFICATIONS_UNMUTABLE_KINDS", "NOTIFICATIONS_METRICS_TOKEN"),
+    *(f"NOTIFICATIONS_{name}" for name in vars(type(notifications_conf)) if name.startswith("RABBITMQ_")),
 }
 
 
@@ -235,7 +236,7 @@ def test_a_site_started_with_all_the_examples_is_the_site_without_them():
     with override_settings(TICKETS={}, NOTIFICATIONS={}):
         assert all(getattr(tickets_conf, name) == value for name, value in tickets.items())
         assert all(getattr(notifications_conf, name) == value for name, value in notifications.items())
-    assert len(tickets) + len(notifications) == len(OURS) + 2
+    assert len(tickets) + len(notifications) == len(OURS) + 2 + sum(name.startswith("RABBITMQ_") for name in EXAMPLES)
 
 
 def test_variables_reach_the_settings_with_their_types():

@@ -55,12 +55,20 @@ class Service:
     def command(self) -> list[str]:
         raise NotImplementedError
 
+    def environment(self) -> dict[str, str] | None:
+        """None for that of the tests."""
+
     def answers(self) -> bool:
         raise NotImplementedError
 
     def start(self) -> None:
         self.process = Process(
-            self.command(), log_path=self.log_path, cwd=self.directory, stop_signal=self.stop_signal, user=self.user
+            self.command(),
+            log_path=self.log_path,
+            env=self.environment(),
+            cwd=self.directory,
+            stop_signal=self.stop_signal,
+            user=self.user,
         )
         try:
             self.wait_ready()

@@ -1,0 +1,163 @@
+"""
+What the message broker is still to be told, stream by stream.
+
+Rules of this file:
+
+* Numbering notes each stream in the outbox, in one transaction with the numbers: nothing with a number is forgotten.
+* Who takes a stream holds the row of how far the broker has it until the broker has confirmed: so any number of relays
+  may run, and of one stream nothing is said before what came before it. (SQLite has no such locks; there, two relays
+  say everything twice, each in order.)
+* What is noted is read before the log is: notes that come meanwhile stay for the next time.
+* Nothing is moved or forgotten unless `deliver` has returned. What was said, and not moved because its relay died or
+  the database did, is said again: at least once, and known by epoch and number.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import reduce
+from operator import or_
+from typing import Any, Final
+
+from django.db import connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from .. import store, topic_store
+from ..models import Notification, Outbox, Relayed, TopicNotification
+from ..wire import vocabulary
+from ..wire.doorbell import stream_of, stream_of_topic
+from ..wire.streams import Position
+
+AT_ONCE: Final = 500
+"""Notes, and notifications: what is said twice after a death, and how many confirmations are waited for together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A notification for the broker."""
+
+    epoch: str
+    event: vocabulary.Notification
+    expires_at: datetime | None
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One that was noted. `key`: the person, or the topic; `after`: everything noted is beyond this number."""
+
+    key: Any
+    is_topic: bool
+    after: int
+    notes: list[int] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return stream_of_topic(self.key) if self.is_topic else stream_of(self.key)
+
+
+@dataclass(slots=True)
+class _Taken:
+    """One that is this relay's for now: how far the broker has it, and how far it can have it."""
+
+    stream: _Stream
+    row: Relayed
+    position: Position | None  # None: it is gone
+
+    def beyond(self) -> Q:
+        """What is to be said of it."""
+        if self.position is None:
+            return Q(pk__in=[])
+        key = {"topic" if self.stream.is_topic else "user_id": self.stream.key}
+        return Q(**key, seq__gt=self.row.seq, seq__lte=self.position.head)
+
+
+def relay(deliver: Callable[[Sequence[Parcel]], None], *, now: datetime | None = None) -> int:
+    """
+    Hand over what waits, some hundreds at most, in the order of each stream; how much that was, and -1 if nothing
+    waited. `deliver` returns when the broker has confirmed it all, or raises.
+    """
+    noted = _noted()
+    if not noted:
+        return -1
+    fresh = [Relayed(stream=each.name, epoch="", seq=each.after) for each in noted]
+    Relayed.objects.bulk_create(fresh, ignore_conflicts=True)
+    # On SQLite it would hold the only lock that there is, which everybody needs who writes.
+    holds = connection.features.has_select_for_update_skip_locked
+    with transaction.atomic() if holds else contextlib.nullcontext():
+        taken = _take(noted)
+        parcels = _read(taken, now or timezone.now())
+        if parcels:
+            deliver(parcels)
+        _settle(taken, parcels)
+    return len(parcels)
+
+
+def _noted() -> list[_Stream]:
+    """The streams that have waited longest, with what was noted of them, as far as that has."""
+    found: dict[tuple[Any, str], _Stream] = {}
+    notes = Outbox.objects.order_by("pk").values_list("pk", "user_id", "topic", "after")
+    for pk, user_id, topic, after in notes[:AT_ONCE]:
+        stream = found.setdefault((user_id, topic), _Stream(topic or user_id, bool(topic), after))
+        stream.after = min(stream.after, after)
+        stream.notes.append(pk)
+    return list(found.values())
+
+
+def _take(noted: Sequence[_Stream]) -> list[_Taken]:
+    """Those that no other relay has."""
+    rows = Relayed.objects.filter(stream__in=[each.name for each in noted]).order_by("stream")
+    if connection.features.has_select_for_update_skip_locked:
+        rows = rows.select_for_update(skip_locked=True)
+    free = {row.stream: row for row in rows}
+    streams = [each for each in noted if each.name in free]
+    positions = store.positions([each.key for each in streams if not each.is_topic])
+    positions |= {each.stream: each for each in topic_store.positions([each.key for each in streams if each.is_topic])}
+    return [_begin(each, free[each.name], positions.get(each.name)) for each in streams]
+
+
+def _begin(stream: _Stream, row: Relayed, position: Position | None) -> _Taken:
+    """Where to go on. What is new begins where it was noted first, a new epoch anew: its numbers are others."""
+    if position is not None and row.epoch != position.epoch:
+        row.seq = max(position.floor, 0 if row.epoch else row.seq)
+        row.epoch = position.epoch
+    return _Taken(stream, row, position)
+
+
+def _read(taken: Sequence[_Taken], now: datetime) -> list[Parcel]:
+    """What is numbered of these beyond where each is, up to its head; nothing that has expired or was archived."""
+    epochs = {each.stream.name: each.row.epoch for each in taken}
+    unexpired = Q(expires_at=None) | Q(expires_at__gt=now)
+    people = [each.beyond() for each in taken if not each.stream.is_topic]
+    topics = [each.beyond() for each in taken if each.stream.is_topic]
+    rows: list[tuple[Any, vocabulary.Notification]] = []
+    if people:
+        told = Notification.objects.filter(unexpired, _any_of(people), archived_at=None).order_by("user_id", "seq")
+        rows += [(row, store.event(row)) for row in told[:AT_ONCE]]
+    if topics and len(rows) < AT_ONCE:
+        said = TopicNotification.objects.filter(unexpired, _any_of(topics)).order_by("topic", "seq")
+        rows += [(row, topic_store.event(row, row.topic)) for row in said[: AT_ONCE - len(rows)]]
+    return [Parcel(epochs[event.stream], event, row.expires_at) for row, event in rows]
+
+
+def _settle(taken: Sequence[_Taken], parcels: Sequence[Parcel]) -> None:
+    """Write down how far the broker has them, and forget what was noted of those that it has."""
+    # Of a full batch it is not known which streams were read to their heads: the next one will tell.
+    full = len(parcels) >= AT_ONCE
+    last = {parcel.event.stream: parcel.event.seq or 0 for parcel in parcels}
+    for each in taken:
+        head = each.position.head if each.position and not full else 0
+        each.row.seq = max(each.row.seq, last.get(each.row.stream, 0), head)
+    Relayed.objects.bulk_update([each.row for each in taken], ["epoch", "seq"])
+    if not full:
+        Outbox.objects.filter(pk__in=[note for each in taken for note in each.stream.notes]).delete()
+
+
+def _any_of(conditions: Iterable[Q]) -> Q:
+    return reduce(or_, conditions, Q(pk__in=[]))
+
+
+def oldest() -> datetime | None:
+    """Since when what has waited longest does."""
+    return Outbox.objects.order_by("pk").values_list("noted_at", flat=True).first()

@@ -1,0 +1,160 @@
+"""
+The relay's line to the broker, and its day: take what waits (`outbox`), publish it, wait for the confirmations.
+
+Everything is published to the topic exchange `usher.notifications`, persistent, with the JSON of a native
+`notification` frame and the headers `x-stream`, `x-epoch` and `x-seq`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import aio_pika
+from aio_pika.abc import AbstractConnection, AbstractExchange
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
+
+from .. import figures
+from ..wire import native
+from . import outbox, rules
+from .outage import Outage
+from .outbox import Parcel
+
+logger = logging.getLogger("notifications.relay")
+for _name in ("aio_pika", "aiormq"):  # each attempt is an error to them; an outage is said once, see `outage`
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
+
+CONFIRM_SECONDS: Final = 10.0
+CONNECT_SECONDS: Final = 5.0
+IDLE_SECONDS: Final = 0.2
+HEARTBEAT_SECONDS: Final = 30
+LOOK_SECONDS: Final = 1.0
+
+AWAY: Final = (OSError, TimeoutError, aio_pika.exceptions.AMQPError, RuntimeError)
+"""What a broker that is away is to whoever talks to it. RuntimeError: its client's word for a closed channel."""
+
+
+class Line:
+    """To the broker: connected when it is needed, and again after it was lost. For code that is not async."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._loop = asyncio.new_event_loop()
+        self._connection: AbstractConnection | None = None
+        self._exchange: AbstractExchange | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._exchange is not None and self._connection is not None and not self._connection.is_closed
+
+    def connect(self) -> None:
+        """Raises one of `AWAY`. The exchange is made, if it is not there."""
+        self._loop.run_until_complete(self._connect())
+
+    async def _connect(self) -> None:
+        await self._leave()
+        async with asyncio.timeout(CONNECT_SECONDS):
+            self._connection = await aio_pika.connect(self._url, heartbeat=HEARTBEAT_SECONDS)
+            channel = await self._connection.channel(publisher_confirms=True)
+            self._exchange = await channel.declare_exchange(rules.EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+
+    def publish(self, parcels: Sequence[Parcel]) -> None:
+        """Back when the broker has confirmed all of them. Raises one of `AWAY`; then some may be there."""
+        self._loop.run_until_complete(self._publish(parcels))
+
+    async def _publish(self, parcels: Sequence[Parcel]) -> None:
+        if self._exchange is None:
+            raise ConnectionError("not connected")
+        async with asyncio.timeout(CONFIRM_SECONDS):
+            # Each is written before the next one is begun; what is waited for together is that they are confirmed.
+            async with asyncio.TaskGroup() as group:
+                for parcel in parcels:
+                    key = rules.routing_key(parcel.event.stream)
+                    group.create_task(self._exchange.publish(message_of(parcel), key, mandatory=False))
+
+    def wait(self, seconds: float) -> None:
+        """While the line is kept alive."""
+        self._loop.run_until_complete(asyncio.sleep(seconds))
+
+    def leave(self) -> None:
+        self._loop.run_until_complete(self._leave())
+
+    async def _leave(self) -> None:
+        connection, self._connection, self._exchange = self._connection, None, None
+        if connection is not None:
+            with contextlib.suppress(*AWAY):
+                async with asyncio.timeout(1):
+                    await connection.close()
+
+    def close(self) -> None:
+        self.leave()
+        self._loop.close()
+
+
+def message_of(parcel: Parcel, now: datetime | None = None) -> aio_pika.Message:
+    event = parcel.event
+    left = (parcel.expires_at - (now or datetime.now(UTC))).total_seconds() if parcel.expires_at else None
+    return aio_pika.Message(
+        native.spell(event).encode(),
+        content_type="application/json",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        message_id=event.id,
+        timestamp=event.created_at,
+        expiration=None if left is None else max(0.001, left),
+        # Texts all of them: of numbers STOMP is told nothing.
+        headers={"x-stream": event.stream, "x-epoch": parcel.epoch, "x-seq": str(event.seq)},
+    )
+
+
+def run(line: Line, stopped: threading.Event) -> None:
+    """Relay until told to stop, whatever is away meanwhile."""
+    outage, lag = Outage("nothing is relayed"), Lag()
+    figures.RELAY_LAG.read = lag.seconds
+    while not stopped.is_set():
+        try:
+            if not line.connected:
+                line.connect()
+            moved = outbox.relay(line.publish)
+        except ExceptionGroup as several:
+            if several.split(AWAY)[1] is not None:
+                raise
+            _away(line, outage, several.exceptions[0], stopped)
+        except (*AWAY, DatabaseError) as error:
+            _away(line, outage, error, stopped)
+        else:
+            outage.over()
+            lag.look(idle=moved < 0)
+            figures.RELAYED.add(many=max(0, moved))
+            if moved <= 0 and not stopped.is_set():
+                line.wait(IDLE_SECONDS)
+
+
+class Lag:
+    """How long what waits has been waiting, as far as was seen."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._looked_at = 0.0
+
+    def look(self, *, idle: bool) -> None:
+        if idle:
+            self._since = None
+        elif time.monotonic() - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = time.monotonic()
+            oldest = outbox.oldest()
+            self._since = oldest.timestamp() if oldest else None
+
+    def seconds(self) -> float:
+        return 0.0 if self._since is None else max(0.0, time.time() - self._since)
+
+
+def _away(line: Line, outage: "Outage", error: BaseException, stopped: threading.Event) -> None:
+    line.leave()
+    close_old_connections()
+    outage.goes_on(error)
+    stopped.wait(outage.wait)
