@@ -1,8 +1,10 @@
 """A site, a RabbitMQ that asks it, and the relay between them."""
 
 import json
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,10 @@ from tests.clients.stomp.conftest import node as node
 from tests.clients.stomp.conftest import packages as packages
 from tests.clients.stomp.conftest import remote as remote
 from tests.conftest import Site
+from tests.deploy.conftest import nginx as nginx
+from tests.deploy.fleet import DEPLOY
 from tests.support import rabbitmq
+from tests.support.processes import Process, free_port, wait_until
 from tests.support.rabbitmq import Addresses, RabbitMQ
 
 
@@ -73,3 +78,30 @@ def mqtt(remote, guarded):
 @pytest.fixture
 def stomp(remote, guarded):
     return _example(remote, guarded, "stomp.js", guarded.broker.stomp_url)
+
+
+MAIN = """
+daemon off; pid {here}/nginx.pid; error_log stderr; worker_processes 1; events {{ }}
+http {{
+    client_body_temp_path {here}/body; proxy_temp_path {here}/proxy;
+    fastcgi_temp_path {here}/fastcgi; uwsgi_temp_path {here}/uwsgi; scgi_temp_path {here}/scgi;
+    access_log off; proxy_http_version 1.1; include {usher}/http.conf;
+    server {{ listen 127.0.0.1:{port}; include {here}/sockets.conf; }}
+}}
+"""
+
+
+@pytest.fixture
+def front(guarded, nginx):
+    """nginx with deploy/nginx/usher/rabbitmq-sockets.conf, but for the ports: its address."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="usher-nginx-") as name:
+        here = Path(name)
+        sockets = (DEPLOY / "nginx" / "usher" / "rabbitmq-sockets.conf").read_text()
+        for shipped, kind in ((15674, "stomp"), (15675, "mqtt")):
+            sockets = sockets.replace(f"127.0.0.1:{shipped}/", f"127.0.0.1:{guarded.broker.ports[kind]}/")
+        (here / "sockets.conf").write_text(sockets)
+        (here / "nginx.conf").write_text(MAIN.format(here=here, usher=DEPLOY / "nginx" / "usher", port=port))
+        with Process([nginx, "-e", "stderr", "-c", str(here / "nginx.conf")], log_path=here / "log") as process:
+            wait_until((here / "nginx.pid").exists, timeout=10, what=f"nginx: {process.log()}")
+            yield f"ws://127.0.0.1:{port}"

@@ -49,7 +49,6 @@ if (example === "mqtt.js") {
   const { onConnect } = client;
   client.onConnect = (frame) => {
     onConnect(frame);
-    client.watchForReceipt("subscribed", () => say("subscribed"));
     say("connected");
   };
   client.onStompError = ({ headers }) => say("error", headers);

@@ -32,13 +32,13 @@ class User:
     async def ticket(self, purpose="broker"):
         return canary.remembered(await self.person.ticket(purpose))
 
-    async def open(self, client, passcode=None, username=None):
+    async def open(self, client, passcode=None, username=None, url=None):
         headers = {"login": username or self.username, "passcode": passcode or await self.ticket(), "host": "/"}
-        url = self.guarded.broker.stomp_url
-        await client.tell("open", url=url, protocols=["v12.stomp"], headers=headers)
+        where = url or self.guarded.broker.stomp_url
+        await client.tell("open", url=where, protocols=["v12.stomp"], headers=headers)
 
-    async def listen(self, client, key=None, identity="s", **headers):
-        await self.open(client)
+    async def listen(self, client, key=None, identity="s", url=None, **headers):
+        await self.open(client, url=url)
         await client.expect("connected")
         await subscribe(client, f"{EXCHANGE}/{key or f'user.{self.id}'}", identity, **headers)
 
@@ -229,3 +229,13 @@ async def test_the_page_s_stomp_example_comes_back_with_another_ticket(guarded, 
         guarded.broker.start()
         await client.expect("notification", timeout=60, title="while the broker was away")
         assert len(client.of_name("ticket")) >= 2
+
+
+async def test_both_protocols_through_nginx(guarded, front, remote, mqtt):
+    ann = User(guarded, "rabbit-nginx")
+    async with remote("stompjs.mjs") as first, mqtt(ann, url=f"{front}/broker/mqtt") as second:
+        await ann.listen(first, url=f"{front}/broker/stomp")
+        await second.expect("subscribed")
+        ann.tell("through nginx")
+        assert (await first.expect("message"))["body"]["title"] == "through nginx"
+        assert (await second.expect("notification"))["title"] == "through nginx"
