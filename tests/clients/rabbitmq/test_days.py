@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tests.support import canary
+from tests.support.processes import wait_until
 
 pytestmark = [
     pytest.mark.parametrize("stack_kind", ["scaled"], indirect=True),
@@ -173,6 +174,11 @@ async def test_a_logout_closes_what_is_open(guarded, remote, mqtt, script):
             await client.expect("subscribed")
         else:
             await ann.listen(client)
+        # The broker tells its own management of a connection some seconds after it was opened.
+        theirs = f"/connections/username/{ann.username}"
+        await asyncio.to_thread(
+            wait_until, lambda: guarded.broker.manage("GET", theirs), timeout=20, what="row of it", every=0.2
+        )
         ended = time.monotonic()
         await ann.person.log_out()
         await client.expect("closed", timeout=10)
