@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 
+import pytest
 from playwright.async_api import expect
 
 from tests.conftest import EACH_KIND_ONCE
@@ -13,7 +14,8 @@ from tests.support.servers import Server
 
 from .conftest import Wire, fill_in
 
-pytestmark = EACH_KIND_ONCE
+# What depends on the page alone.
+ONCE = pytest.mark.parametrize(("stack_kind", "server_kind"), [("scaled", "uvicorn")], indirect=True)
 
 # What a browser says on its console when a server or a network is taken away from it.
 LOST = ["WebSocket connection to", "net::ERR_", "Failed to load resource"]
@@ -49,6 +51,7 @@ def titles(page):
     return page.locator("usher-inbox [data-title]")
 
 
+@EACH_KIND_ONCE
 async def test_a_notification_appears_as_a_toast_and_a_row(site, profile):
     person = site.newcomer()
     async with profile(site.server.http) as browser:
@@ -67,6 +70,7 @@ async def test_a_notification_appears_as_a_toast_and_a_row(site, profile):
         await expect(page.get_by_text("Nothing here yet")).to_be_hidden()
 
 
+@ONCE
 async def test_marking_and_archiving(site, profile):
     person = site.newcomer()
     for title in ("first", "second", "third"):
@@ -87,6 +91,7 @@ async def test_marking_and_archiving(site, profile):
         await expect(titles(page)).to_have_count(0)
 
 
+@ONCE
 async def test_a_second_tab_follows(site, profile):
     person = site.newcomer()
     await tell(site, person.username, title="first")
@@ -103,6 +108,7 @@ async def test_a_second_tab_follows(site, profile):
         await expect(titles(one)).to_have_text(["second", "first"])
 
 
+@EACH_KIND_ONCE
 async def test_the_server_restarts(make_site, profile):
     site = make_site()
     async with profile(site.server.http) as browser:
@@ -121,6 +127,7 @@ async def test_the_server_restarts(make_site, profile):
         await expect(page).to_have_title("(3) Inbox · Usher")
 
 
+@EACH_KIND_ONCE
 async def test_the_network_is_cut_and_comes_back(site, profile):
     person = site.newcomer()
     async with Wire(site.server.port) as wire, profile(wire.base) as browser:
@@ -139,6 +146,7 @@ async def test_the_network_is_cut_and_comes_back(site, profile):
         await live(page)
 
 
+@EACH_KIND_ONCE
 async def test_an_expired_grant_is_renewed_without_a_word_by_whichever_tab_is_left(make_site, profile):
     site = make_site(TICKETS_GRANT_SECONDS="3")
     async with profile(site.server.http) as browser:
@@ -161,6 +169,7 @@ async def test_an_expired_grant_is_renewed_without_a_word_by_whichever_tab_is_le
         assert site.server.log().count("open connection=") == 1
 
 
+@EACH_KIND_ONCE
 async def test_a_session_that_was_ended_elsewhere_goes_on_after_a_new_sign_in(site, profile):
     person = site.newcomer()
     password = site.stack.password_of(person.username)
@@ -185,6 +194,7 @@ async def test_a_session_that_was_ended_elsewhere_goes_on_after_a_new_sign_in(si
         await expect(page.locator(".usher-toast")).to_have_count(0)
 
 
+@ONCE
 async def test_the_session_ends_and_the_page_stays(site, profile):
     person = site.newcomer()
     password = site.stack.password_of(person.username)
@@ -206,6 +216,7 @@ async def test_the_session_ends_and_the_page_stays(site, profile):
         await expect(page.locator("[data-notice]")).to_be_hidden()
 
 
+@ONCE
 async def test_whoever_signs_in_next_sees_nothing_of_whoever_was_there(site, profile):
     first, second = site.newcomer(), site.newcomer()
     await tell(site, first.username, title="for the first")
@@ -225,6 +236,7 @@ async def test_whoever_signs_in_next_sees_nothing_of_whoever_was_there(site, pro
         await live(left_open)
 
 
+@EACH_KIND_ONCE
 async def test_signing_out_closes_the_socket(site, profile):
     person = site.newcomer()
     async with profile(site.server.http) as browser:
@@ -238,6 +250,7 @@ async def test_signing_out_closes_the_socket(site, profile):
         )
 
 
+@ONCE
 async def test_ten_tabs_have_one_socket_and_the_next_page_has_it_too(site, profile):
     person = site.newcomer()
     before = site.server.log_size()
@@ -266,6 +279,7 @@ ADMIN = ["tickets/ticket/", "tickets/loginsession/"]
 ADMIN += ["notifications/connection/", "notifications/notification/", "notifications/stream/"]
 
 
+@ONCE
 async def test_no_page_is_complained_of(site, profile):
     async with profile(site.server.http) as browser:
         page = await browser.sign_in("staff")
