@@ -8,6 +8,7 @@ Rules of this file:
   may run, and of one stream nothing is said before what came before it. (SQLite has no such locks; there, two relays
   say everything twice, each in order.)
 * What is noted is read before the log is: notes that come meanwhile stay for the next time.
+* Of each stream as much is read as of the others: nobody waits for the one who is far behind.
 * Nothing is moved or forgotten unless `deliver` has returned. What was said, and not moved because its relay died or
   the database did, is said again: at least once, and known by epoch and number.
 """
@@ -16,8 +17,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import reduce
-from operator import or_
+from operator import attrgetter
 from typing import Any, Final
 
 from django.db import connection, transaction
@@ -32,6 +32,10 @@ from ..wire.streams import Position
 
 AT_ONCE: Final = 500
 """Notes, and notifications: what is said twice after a death, and how many confirmations are waited for together."""
+
+HELD_SECONDS: Final = 30
+"""How long streams may be with a relay that does nothing (a frozen machine) before others have them: more than
+`deliver` takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +63,22 @@ class _Stream:
 
 @dataclass(slots=True)
 class _Taken:
-    """One that is this relay's for now: how far the broker has it, and how far it can have it."""
+    """One that is this relay's for now: how far the broker has it, and how far it will have it."""
 
     stream: _Stream
     row: Relayed
     position: Position | None  # None: it is gone
+    through: int = 0
 
-    def beyond(self) -> Q:
-        """What is to be said of it."""
-        if self.position is None:
-            return Q(pk__in=[])
+    @property
+    def is_whole(self) -> bool:
+        """Whether all is read that was noted."""
+        return self.position is None or self.through >= self.position.head
+
+    def part(self) -> Q:
+        """What is to be said of it now."""
         key = {"topic" if self.stream.is_topic else "user_id": self.stream.key}
-        return Q(**key, seq__gt=self.row.seq, seq__lte=self.position.head)
+        return Q(**key, seq__gt=self.row.seq, seq__lte=self.through)
 
 
 def relay(deliver: Callable[[Sequence[Parcel]], None], *, now: datetime | None = None) -> int:
@@ -81,17 +89,24 @@ def relay(deliver: Callable[[Sequence[Parcel]], None], *, now: datetime | None =
     noted = _noted()
     if not noted:
         return -1
-    fresh = [Relayed(stream=each.name, epoch="", seq=each.after) for each in noted]
+    fresh = [Relayed(stream=each.name, epoch="", seq=each.after) for each in sorted(noted, key=attrgetter("name"))]
     Relayed.objects.bulk_create(fresh, ignore_conflicts=True)
     # On SQLite it would hold the only lock that there is, which everybody needs who writes.
     holds = connection.features.has_select_for_update_skip_locked
     with transaction.atomic() if holds else contextlib.nullcontext():
+        _let_go_in_time()
         taken = _take(noted)
         parcels = _read(taken, now or timezone.now())
         if parcels:
             deliver(parcels)
-        _settle(taken, parcels)
+        _settle(taken)
     return len(parcels)
+
+
+def _let_go_in_time() -> None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{HELD_SECONDS}s'")
 
 
 def _noted() -> list[_Stream]:
@@ -114,48 +129,47 @@ def _take(noted: Sequence[_Stream]) -> list[_Taken]:
     streams = [each for each in noted if each.name in free]
     positions = store.positions([each.key for each in streams if not each.is_topic])
     positions |= {each.stream: each for each in topic_store.positions([each.key for each in streams if each.is_topic])}
-    return [_begin(each, free[each.name], positions.get(each.name)) for each in streams]
+    share = max(1, AT_ONCE // max(1, len(streams)))
+    return [_begin(each, free[each.name], positions.get(each.name), share) for each in streams]
 
 
-def _begin(stream: _Stream, row: Relayed, position: Position | None) -> _Taken:
+def _begin(stream: _Stream, row: Relayed, position: Position | None, share: int) -> _Taken:
     """Where to go on. What is new begins where it was noted first, a new epoch anew: its numbers are others."""
-    if position is not None and row.epoch != position.epoch:
-        row.seq = max(position.floor, 0 if row.epoch else row.seq)
+    if position is None:
+        return _Taken(stream, row, None, row.seq)
+    if row.epoch != position.epoch:
+        row.seq = 0 if row.epoch else row.seq
         row.epoch = position.epoch
-    return _Taken(stream, row, position)
+    row.seq = max(row.seq, position.floor)  # what retention has removed nobody can be told
+    return _Taken(stream, row, position, min(position.head, row.seq + share))
 
 
 def _read(taken: Sequence[_Taken], now: datetime) -> list[Parcel]:
-    """What is numbered of these beyond where each is, up to its head; nothing that has expired or was archived."""
+    """What is numbered in these parts; nothing that has expired or was archived."""
     epochs = {each.stream.name: each.row.epoch for each in taken}
     unexpired = Q(expires_at=None) | Q(expires_at__gt=now)
-    people = [each.beyond() for each in taken if not each.stream.is_topic]
-    topics = [each.beyond() for each in taken if each.stream.is_topic]
+    people = [each.part() for each in taken if each.row.seq < each.through and not each.stream.is_topic]
+    topics = [each.part() for each in taken if each.row.seq < each.through and each.stream.is_topic]
     rows: list[tuple[Any, vocabulary.Notification]] = []
     if people:
         told = Notification.objects.filter(unexpired, _any_of(people), archived_at=None).order_by("user_id", "seq")
-        rows += [(row, store.event(row)) for row in told[:AT_ONCE]]
-    if topics and len(rows) < AT_ONCE:
+        rows += [(row, store.event(row)) for row in told]
+    if topics:
         said = TopicNotification.objects.filter(unexpired, _any_of(topics)).order_by("topic", "seq")
-        rows += [(row, topic_store.event(row, row.topic)) for row in said[: AT_ONCE - len(rows)]]
+        rows += [(row, topic_store.event(row, row.topic)) for row in said]
     return [Parcel(epochs[event.stream], event, row.expires_at) for row, event in rows]
 
 
-def _settle(taken: Sequence[_Taken], parcels: Sequence[Parcel]) -> None:
-    """Write down how far the broker has them, and forget what was noted of those that it has."""
-    # Of a full batch it is not known which streams were read to their heads: the next one will tell.
-    full = len(parcels) >= AT_ONCE
-    last = {parcel.event.stream: parcel.event.seq or 0 for parcel in parcels}
+def _settle(taken: Sequence[_Taken]) -> None:
+    """Write down how far the broker has them, and forget what was noted of those that it has whole."""
     for each in taken:
-        head = each.position.head if each.position and not full else 0
-        each.row.seq = max(each.row.seq, last.get(each.row.stream, 0), head)
+        each.row.seq = max(each.row.seq, each.through)
     Relayed.objects.bulk_update([each.row for each in taken], ["epoch", "seq"])
-    if not full:
-        Outbox.objects.filter(pk__in=[note for each in taken for note in each.stream.notes]).delete()
+    Outbox.objects.filter(pk__in=[note for each in taken if each.is_whole for note in each.stream.notes]).delete()
 
 
 def _any_of(conditions: Iterable[Q]) -> Q:
-    return reduce(or_, conditions, Q(pk__in=[]))
+    return Q(*conditions, _connector=Q.OR)
 
 
 def oldest() -> datetime | None:

@@ -2,13 +2,14 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from notifications import store, topic_store, topics
 from notifications.api import mute, notify, notify_many, notify_topic
 from notifications.models import Outbox, Relayed
 from notifications.rabbitmq import outbox
+from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.everywhere, pytest.mark.django_db(transaction=True)]
 
@@ -124,6 +125,45 @@ def test_more_than_fits_is_taken_in_turns(people, broker, monkeypatch):
         assert broker.numbers(stream) == list(range(1, 8))
 
 
+def test_nobody_waits_for_who_is_far_behind(people, broker, monkeypatch):
+    monkeypatch.setattr(outbox, "AT_ONCE", 10)
+    far, *others = people[:3]
+    for number in range(30):
+        notify(far, title=str(number))
+    Outbox.objects.exclude(pk=Outbox.objects.earliest("pk").pk).delete()  # as if one call had said them all
+    notify_many(others, title="hello")
+    broker.relay()
+    assert [broker.numbers(f"u.{person.pk}") for person in others] == [[1], [1]]
+    assert broker.numbers(f"u.{far.pk}") == [1, 2, 3]
+    assert Outbox.objects.count() == 1, "those that are whole are forgotten"
+    while broker.relay() >= 0:
+        pass
+    assert broker.numbers(f"u.{far.pk}") == list(range(1, 31))
+
+
+def test_a_full_turn_for_many(people, broker, django_assert_max_num_queries):
+    """As many as are taken at once. SQLite, which has a limit of parameters, is told some of it in parts."""
+    crowd = [type(people[0])(username=f"crowd-{number}") for number in range(outbox.AT_ONCE)]
+    type(people[0]).objects.bulk_create(crowd)
+    notify_many(crowd, title="to all")
+    with django_assert_max_num_queries(20):
+        assert broker.relay() == outbox.AT_ONCE
+    assert broker.relay() == -1
+
+
+def test_it_is_started_long_after(ann, broker):
+    """What retention has removed meanwhile cannot be told; what it has left is."""
+    for number in range(6):
+        notify(ann, title=str(number))
+        notify_topic("orders.7", title=str(number))
+    now = timezone.now()
+    store.prune(older_than=now - timedelta(days=7), keep=2, now=now)
+    topic_store.prune(older_than=now - timedelta(days=7), keep=3, now=now)
+    broker.relay()
+    assert (broker.numbers(f"u.{ann.pk}"), broker.numbers("t.orders.7")) == ([5, 6], [4, 5, 6])
+    assert broker.relay() == -1
+
+
 def test_what_nobody_should_be_told_any_more_is_passed_over(ann, broker):
     now = timezone.now()
     mute(ann, kind="ci.build")
@@ -189,6 +229,34 @@ def test_two_relays_take_different_streams(people, broker):
     other.relay()
     assert broker.titles == ["first"] and other.titles == ["second", "first again"]
     assert Relayed.objects.get(stream=f"u.{first.pk}").seq == 2
+
+
+def test_streams_do_not_stay_with_a_relay_that_does_nothing(ann, broker, monkeypatch):
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has no locks of rows: nothing is held there")
+    monkeypatch.setattr(outbox, "HELD_SECONDS", 1)
+    notify(ann, title="x")
+    taken, done, failed = threading.Event(), threading.Event(), []
+
+    def freeze(parcels):
+        taken.set()
+        assert done.wait(20)
+
+    def run():
+        try:
+            outbox.relay(freeze)
+        except DatabaseError as error:
+            failed.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert taken.wait(10)
+    wait_until(lambda: broker.relay() == 1, timeout=15, what="streams that are free again", every=0.1)
+    done.set()
+    thread.join()
+    assert broker.titles == ["x"] and failed, "what the other did is void"
 
 
 def test_how_long_it_has_waited(ann, broker):
