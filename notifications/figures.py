@@ -106,6 +106,7 @@ BAD_FRAMES: Final = Counter(
 
 WRITTEN: Final = Counter("notifications_written", "Notifications written, rolled back ones among them.")
 RELAYED: Final = Counter("relayed", "Notifications that a message broker has confirmed.")
+RELAY_REFUSED: Final = Counter("relay_refused", "Notifications that some queue at the broker refused, being full.")
 RELAY_LAG: Final = Gauge("relay_lag_seconds", "How long the oldest has waited that is to be relayed; of a relay.")
 NUMBERED: Final = Counter("notifications_numbered", "Notifications that were given their number.")
 ANNOUNCEMENTS: Final = Counter(

@@ -8,14 +8,16 @@ Everything is published to the topic exchange `usher.notifications`, persistent,
 import asyncio
 import contextlib
 import logging
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import aio_pika
 from aio_pika.abc import AbstractConnection, AbstractExchange
+from aio_pika.exceptions import DeliveryError
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
@@ -34,6 +36,10 @@ CONNECT_SECONDS: Final = 5.0
 IDLE_SECONDS: Final = 0.2
 HEARTBEAT_SECONDS: Final = 30
 LOOK_SECONDS: Final = 1.0
+LAST_SECONDS: Final = 1.0
+
+LONGEST_EXPIRATION: Final = 30 * 86_400.0
+"""In seconds. The broker closes the channel for one that it takes to be too long: some years, or 49 days."""
 
 AWAY: Final = (OSError, TimeoutError, aio_pika.exceptions.AMQPError, RuntimeError)
 """What a broker that is away is to whoever talks to it. RuntimeError: its client's word for a closed channel."""
@@ -47,6 +53,8 @@ class Line:
         self._loop = asyncio.new_event_loop()
         self._connection: AbstractConnection | None = None
         self._exchange: AbstractExchange | None = None
+        self._ended = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def connected(self) -> bool:
@@ -54,7 +62,7 @@ class Line:
 
     def connect(self) -> None:
         """Raises one of `AWAY`. The exchange is made, if it is not there."""
-        self._loop.run_until_complete(self._connect())
+        self._run(self._connect())
 
     async def _connect(self) -> None:
         await self._leave()
@@ -64,22 +72,67 @@ class Line:
             self._exchange = await channel.declare_exchange(rules.EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
 
     def publish(self, parcels: Sequence[Parcel]) -> None:
-        """Back when the broker has confirmed all of them. Raises one of `AWAY`; then some may be there."""
-        self._loop.run_until_complete(self._publish(parcels))
+        """
+        Back when the broker has answered for all of them. Raises one of `AWAY`; then some may be there.
+
+        What it refuses twice is passed over: people make queues of their own, and one that is full and was told to
+        refuse (`x-overflow`) would else stop what everybody is told.
+        """
+        self._run(self._publish(parcels))
 
     async def _publish(self, parcels: Sequence[Parcel]) -> None:
+        async with asyncio.timeout(CONFIRM_SECONDS):
+            refused = await self._say(parcels)
+            if refused:
+                refused = await self._say(_from_first(parcels, refused))
+        if refused:
+            figures.RELAY_REFUSED.add(many=len(refused))
+            logger.info("a queue at the broker refused %d messages, of %s first", len(refused), refused[0].event.stream)
+
+    async def _say(self, parcels: Sequence[Parcel]) -> list[Parcel]:
+        """Those that it refused."""
         if self._exchange is None:
             raise ConnectionError("not connected")
-        async with asyncio.timeout(CONFIRM_SECONDS):
-            # Each is written before the next one is begun; what is waited for together is that they are confirmed.
-            async with asyncio.TaskGroup() as group:
-                for parcel in parcels:
-                    key = rules.routing_key(parcel.event.stream)
-                    group.create_task(self._exchange.publish(message_of(parcel), key, mandatory=False))
+        # Each is written before the next one is begun; what is waited for together is that they are confirmed.
+        said = [
+            self._exchange.publish(message_of(parcel), rules.routing_key(parcel.event.stream), mandatory=False)
+            for parcel in parcels
+        ]
+        answers = await asyncio.gather(*said, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, DeliveryError):
+                raise answer
+        return [parcel for parcel, answer in zip(parcels, answers, strict=True) if isinstance(answer, DeliveryError)]
 
     def wait(self, seconds: float) -> None:
-        """While the line is kept alive."""
-        self._loop.run_until_complete(asyncio.sleep(seconds))
+        """While the line is kept alive; no longer than until the end."""
+        self._run(self._wait(seconds))
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), seconds)
+
+    def end(self) -> None:
+        """Wait for nothing any more, and a moment longer for what is under way. For a signal's handler."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        self._ended.set()
+        self._loop.call_later(LAST_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = self._loop.create_task(work)
+        try:
+            self._loop.run_until_complete(self._task)
+        except asyncio.CancelledError:
+            raise TimeoutError("given up at the end") from None
+        finally:
+            self._task = None
 
     def leave(self) -> None:
         self._loop.run_until_complete(self._leave())
@@ -96,6 +149,14 @@ class Line:
         self._loop.close()
 
 
+def _from_first(parcels: Sequence[Parcel], refused: Sequence[Parcel]) -> list[Parcel]:
+    """Of each stream what was refused first and all that came after it: whoever did not get it gets it in order."""
+    first: dict[str, int] = {}
+    for parcel in refused:
+        first.setdefault(parcel.event.stream, parcel.event.seq or 0)
+    return [parcel for parcel in parcels if (parcel.event.seq or 0) >= first.get(parcel.event.stream, sys.maxsize)]
+
+
 def message_of(parcel: Parcel, now: datetime | None = None) -> aio_pika.Message:
     event = parcel.event
     left = (parcel.expires_at - (now or datetime.now(UTC))).total_seconds() if parcel.expires_at else None
@@ -105,7 +166,7 @@ def message_of(parcel: Parcel, now: datetime | None = None) -> aio_pika.Message:
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         message_id=event.id,
         timestamp=event.created_at,
-        expiration=None if left is None else max(0.001, left),
+        expiration=None if left is None or left > LONGEST_EXPIRATION else max(0.001, left),
         # Texts all of them: of numbers STOMP is told nothing.
         headers={"x-stream": event.stream, "x-epoch": parcel.epoch, "x-seq": str(event.seq)},
     )
@@ -120,17 +181,13 @@ def run(line: Line, stopped: threading.Event) -> None:
             if not line.connected:
                 line.connect()
             moved = outbox.relay(line.publish)
-        except ExceptionGroup as several:
-            if several.split(AWAY)[1] is not None:
-                raise
-            _away(line, outage, several.exceptions[0], stopped)
+            lag.look(idle=moved < 0)
         except (*AWAY, DatabaseError) as error:
-            _away(line, outage, error, stopped)
+            _away(line, outage, error, lag)
         else:
             outage.over()
-            lag.look(idle=moved < 0)
             figures.RELAYED.add(many=max(0, moved))
-            if moved <= 0 and not stopped.is_set():
+            if moved <= 0:
                 line.wait(IDLE_SECONDS)
 
 
@@ -153,8 +210,10 @@ class Lag:
         return 0.0 if self._since is None else max(0.0, time.time() - self._since)
 
 
-def _away(line: Line, outage: "Outage", error: BaseException, stopped: threading.Event) -> None:
+def _away(line: Line, outage: Outage, error: BaseException, lag: Lag) -> None:
     line.leave()
     close_old_connections()
     outage.goes_on(error)
-    stopped.wait(outage.wait)
+    with contextlib.suppress(DatabaseError):
+        lag.look(idle=False)
+    line.wait(outage.wait)

@@ -43,12 +43,16 @@ class Command(BaseCommand):
         if options["metrics"]:
             address, port = options["metrics"]
             start_http_server(port, address, registry)
-        stopped = threading.Event()
+        stopped, line = threading.Event(), relay.Line(conf.RABBITMQ_URL)
+
+        def end(*_: Any) -> None:
+            stopped.set()
+            line.end()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopped.set())
+            signal.signal(number, end)
         if not connection.features.has_select_for_update_skip_locked:
             self.stderr.write("On this database one relay is enough: two would publish everything twice.")
-        line = relay.Line(conf.RABBITMQ_URL)
         guard = None
         if conf.RABBITMQ_MANAGEMENT_URL:
             enforcer = management.Enforcer(management.Management(conf.RABBITMQ_MANAGEMENT_URL))

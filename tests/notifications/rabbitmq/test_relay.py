@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import aio_pika
 import pytest
+from django.db import OperationalError
 
 from notifications import figures
 from notifications.models import Outbox
@@ -37,6 +38,9 @@ def test_a_message():
     assert (message.message_id, message.content_type) == (EVENT.id, "application/json")
     assert (message.timestamp, message.expiration) == (NOW, 90)
     assert message_of(Parcel("e1", EVENT, None)).expiration is None
+    assert message_of(Parcel("e1", EVENT, NOW), NOW).expiration == 0.001, "at once, and not never"
+    # The broker does not take what it cannot count to, and closes the channel: nothing at all would be relayed.
+    assert message_of(Parcel("e1", EVENT, NOW.replace(year=9999)), NOW).expiration is None
 
 
 def test_a_broker_that_is_not_there():
@@ -64,18 +68,18 @@ class Broken:
         self.left += 1
 
     def wait(self, seconds):
-        self.stopped.set()
+        """No time passes here."""
 
 
 @pytest.mark.django_db
 def test_it_goes_on_whatever_is_away(monkeypatch, caplog):
     stopped = threading.Event()
-    several = ExceptionGroup("some", [OSError("gone")])
-    line = Broken([OSError("refused"), TimeoutError(), several], stopped)
+    line = Broken([OSError("refused"), TimeoutError(), OperationalError("gone")], stopped)
 
     def fails(publish):
         if line.errors:
             raise line.errors.pop(0)
+        stopped.set()
         return -1
 
     monkeypatch.setattr(outbox, "relay", fails)
@@ -93,10 +97,10 @@ def test_a_fault_of_ours_is_not_taken_for_the_brokers(monkeypatch):
     line = Broken([], stopped)
 
     def fails(publish):
-        raise ExceptionGroup("some", [OSError("gone"), KeyError("ours")])
+        raise KeyError("ours")
 
     monkeypatch.setattr(outbox, "relay", fails)
-    with pytest.raises(ExceptionGroup):
+    with pytest.raises(KeyError):
         relay.run(line, stopped)
 
 
