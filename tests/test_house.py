@@ -44,7 +44,6 @@ ONLY_IN: dict[tuple[str, ...], tuple[str, ...]] = {
         "tickets/rest.py",  # where DRF reads it: request bodies, strictly
         "tickets/audit.py",  # a log line, never a frame
         "tickets/identification.py",  # a claim that is JSON in a string
-        "notifications/rabbitmq/management.py",  # what the broker's API answers
     ),
 }
 BRIDGES = {

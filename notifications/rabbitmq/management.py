@@ -2,17 +2,17 @@
 Closing connections at the broker, which does not ask again about what it has let in: by its management API.
 
 When a login counts no more (`tickets.api.over_broker_logins`) all connections of its person are closed; whoever has
-another login comes back by it. This is repeated for a while, since one more may just have been under way.
+another login comes back by it. This is repeated some times, since one more may just have been under way.
 """
 
 import base64
-import json
 import logging
 import threading
 import time
 import urllib.error
 import urllib.request
-from typing import Any, Final
+from http.client import HTTPException
+from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 from django.db import close_old_connections
@@ -26,8 +26,14 @@ logger = logging.getLogger("notifications.relay")
 ANSWER_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 1.0
 THOROUGH_SECONDS: Final = 10.0
-AFTERWARDS_SECONDS: Final = 10.0
-"""How long it is looked for connections of a login that is over: the broker believes its cache for five seconds."""
+AGAIN_AFTER: Final = (0.0, 1.0, 3.0, 6.0, 10.0)
+"""When connections of a login that is over are closed. The broker believes its cache for five seconds; and seldom,
+since whoever has another login comes back between two of these, and is sent away again."""
+
+REMEMBERED_SECONDS: Final = 600.0
+
+AWAY: Final = (OSError, HTTPException)
+"""What an API that is away, or breaks off, is to whoever asks it."""
 
 REASON: Final = "The login session has ended."
 
@@ -37,34 +43,21 @@ class Management:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
-        self._base = f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}/api"
+        self._base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}/api"
         credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
         self._authorization = f"Basic {base64.b64encode(credentials.encode()).decode()}"
 
-    def close_connections(self, username: str) -> int:
+    def close_connections(self, username: str) -> None:
         """
-        All that somebody of that name has; how many there were. Raises OSError.
+        All that somebody of that name has. Raises one of `AWAY`.
 
-        A connection is known here some seconds after it was opened: what is looked for once may be missed.
+        By name, not out of the list of all, which shows a connection when it is some seconds old, and is long.
         """
-        theirs = f"/connections/username/{quote(username, safe='')}"
-        connections = self._call("GET", theirs) or []
-        if connections:
-            self._call("DELETE", theirs)
-        return len(connections)
-
-    def _call(self, method: str, path: str) -> Any:
+        url = f"{self._base}/connections/username/{quote(username, safe='')}"
         headers = {"Authorization": self._authorization, "X-Reason": REASON}
-        request = urllib.request.Request(self._base + path, method=method, headers=headers)  # noqa: S310 (of the settings)
-        try:
-            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
-                said = answer.read()
-        except urllib.error.HTTPError as error:
-            if error.code == 404:  # it has closed meanwhile
-                return None
-            raise
-        return json.loads(said) if said else None
+        request = urllib.request.Request(url, method="DELETE", headers=headers)  # noqa: S310 (of the settings)
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS):  # noqa: S310
+            pass
 
 
 class Enforcer:
@@ -72,29 +65,47 @@ class Enforcer:
 
     def __init__(self, management: Management) -> None:
         self._management = management
-        self._since: dict[int, float] = {}
+        self._closed: dict[int, tuple[float, int]] = {}  # login -> when first, and how often
         self._thorough_at = 0.0
 
     def look(self) -> None:
-        """Once. Raises OSError, or what a database does that is away; nothing is forgotten then."""
+        """Once. Raises one of `AWAY`, or what a database does that is away; what was left is done the next time."""
         moment = time.monotonic()
         thorough = moment >= self._thorough_at
-        over = over_broker_logins(thorough=thorough)
-        for username in sorted({each.username for each in over}):
-            if closed := self._management.close_connections(username):
-                logger.info("closed %d connections at the broker, of user %r", closed, username)
-        self._forget(over, moment)
+        due = [each for each in over_broker_logins(thorough=thorough) if self._is_due(each, moment)]
+        failed: list[Exception] = []
+        for username in sorted({each.username for each in due}):
+            try:
+                self._management.close_connections(username)
+            except urllib.error.HTTPError as error:  # it is there, and does not like this one
+                failed.append(error)
+            else:
+                self._note([each for each in due if each.username == username], moment)
+        self._forget(moment)
+        if failed:
+            raise failed[0]
         if thorough:
             self._thorough_at = moment + THOROUGH_SECONDS
 
-    def _forget(self, over: list[OverLogin], moment: float) -> None:
-        for each in over:
-            self._since.setdefault(each.pk, moment)
-        done = [pk for pk, since in self._since.items() if moment - since >= AFTERWARDS_SECONDS]
+    def _is_due(self, login: OverLogin, moment: float) -> bool:
+        since, times = self._closed.get(login.pk, (moment, 0))
+        return moment - since >= AGAIN_AFTER[times]
+
+    def _note(self, logins: list[OverLogin], moment: float) -> None:
+        for each in logins:
+            since, times = self._closed.get(each.pk, (moment, 0))
+            self._closed[each.pk] = since, times + 1
+            if not times:
+                logger.info("closed what user %r had open at the broker", each.username)
+
+    def _forget(self, moment: float) -> None:
+        done = [pk for pk, (_since, times) in self._closed.items() if times == len(AGAIN_AFTER)]
         if done:
             forget_broker_logins(done)
-            for pk in done:
-                del self._since[pk]
+        # Others run relays as well, and may have forgotten some.
+        old = [pk for pk, (since, _times) in self._closed.items() if moment - since > REMEMBERED_SECONDS]
+        for pk in {*done, *old}:
+            del self._closed[pk]
 
 
 def run(enforcer: Enforcer, stopped: threading.Event) -> None:

@@ -1,12 +1,23 @@
+import base64
+import socket
 import threading
 import time
+from urllib.error import HTTPError
 
 import pytest
 
 from notifications.rabbitmq import management
 from notifications.rabbitmq.management import Enforcer, Management
 from tests.support.processes import free_port
-from tickets.api import Purpose, end_session, issue, log_in_to_broker, open_session, over_broker_logins
+from tickets.api import (
+    Purpose,
+    end_session,
+    forget_broker_logins,
+    issue,
+    log_in_to_broker,
+    open_session,
+    over_broker_logins,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -17,13 +28,15 @@ class Api:
     def __init__(self):
         self.closed = []
         self.away = 0
+        self.disliked = set()
 
     def close_connections(self, username):
         if self.away:
             self.away -= 1
             raise OSError("refused")
+        if username in self.disliked:
+            raise HTTPError("http://127.0.0.1", 400, "Bad Request", None, None)
         self.closed.append(username)
-        return 1
 
 
 @pytest.fixture
@@ -40,19 +53,46 @@ def session_id(ann):
     return session_id
 
 
-def test_connections_are_closed_for_a_while_and_then_it_is_forgotten(session_id, clock):
+def test_connections_are_closed_some_times_and_then_it_is_forgotten(session_id, clock):
     api = Api()
     enforcer = Enforcer(api)
     enforcer.look()
     assert api.closed == []
     end_session(session_id)
+    began, when = clock[0], []
     for _ in range(11):
+        before = len(api.closed)
         enforcer.look()
+        when += [clock[0] - began] * (len(api.closed) - before)
         clock[0] += 1
-    assert api.closed == ["ann"] * 11
+    assert when == list(management.AGAIN_AFTER)
     assert over_broker_logins() == []
     enforcer.look()
-    assert len(api.closed) == 11
+    assert len(api.closed) == len(when)
+
+
+def test_what_another_relay_has_forgotten_is_not_remembered_for_ever(session_id, clock):
+    enforcer = Enforcer(Api())
+    end_session(session_id)
+    enforcer.look()
+    forget_broker_logins([each.pk for each in over_broker_logins()])
+    assert enforcer._closed
+    clock[0] += management.REMEMBERED_SECONDS + 1
+    enforcer.look()
+    assert not enforcer._closed
+
+
+def test_one_who_cannot_be_closed_does_not_save_the_others(session_id, people, clock):
+    ben = people[1]
+    of_ben = open_session(ben, method="test")
+    assert log_in_to_broker("ben", issue(user=ben, session_id=of_ben, purpose=Purpose.BROKER).ticket, "/")
+    end_session(session_id)
+    end_session(of_ben)
+    api = Api()
+    api.disliked.add("ann")
+    with pytest.raises(HTTPError):
+        Enforcer(api).look()
+    assert api.closed == ["ben"]
 
 
 def test_nothing_is_forgotten_while_it_is_away(session_id, clock):
@@ -101,3 +141,45 @@ def test_it_runs_until_it_is_told_to_stop(session_id, monkeypatch, caplog):
 def test_an_api_that_is_not_there():
     with pytest.raises(OSError, match="refused"):
         Management(f"http://usher:secret@127.0.0.1:{free_port()}").close_connections("ann")
+
+
+@pytest.fixture
+def peer():
+    """In the place of the API: what it was asked; answers with what it is told."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(10)
+
+        def answer(answers):
+            asked = []
+            thread = threading.Thread(target=_answer, args=(listening, answers, asked))
+            thread.start()
+            return asked, thread
+
+        answer.place = f"127.0.0.1:{listening.getsockname()[1]}"
+        yield answer
+
+
+def _answer(listening, answers, asked):
+    for each in answers:
+        connection, _ = listening.accept()
+        with connection:
+            asked.append(connection.recv(10_000).decode())
+            connection.sendall(each)
+
+
+def test_what_it_is_asked(peer):
+    asked, thread = peer([b"HTTP/1.1 204 No Content\r\n\r\n"])
+    Management(f"http://usher:p%40ss@{peer.place}/broker/").close_connections("ann/é")
+    thread.join(10)
+    first, *rest = asked[0].split("\r\n")
+    assert first == "DELETE /broker/api/connections/username/ann%2F%C3%A9 HTTP/1.1"
+    assert f"Authorization: Basic {base64.b64encode(b'usher:p@ss').decode()}" in rest
+    assert f"Host: {peer.place}" in rest and f"X-Reason: {management.REASON}" in rest
+
+
+@pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 503 Away\r\n\r\n"])
+def test_an_api_that_breaks_off(peer, answer):
+    _asked, thread = peer([answer])
+    with pytest.raises(management.AWAY):
+        Management(f"http://usher:secret@{peer.place}").close_connections("ann")
+    thread.join(10)
