@@ -49,8 +49,9 @@ class Ground:
 
     def committed(self) -> list[tuple[Published, str]]:
         """Everything that stands in the log, with its title."""
-        rows = self.ask("SELECT user_id, seq, id, title FROM notifications_notification ORDER BY id")
-        return [(Published(f"u.{user_id}", seq, str(pk)), title) for user_id, seq, pk, title in rows]
+        rows = self.ask("SELECT 'u.' || user_id, seq, id, title FROM notifications_notification ORDER BY id")
+        rows += self.ask("SELECT 't.' || topic, seq, id, title FROM notifications_topicnotification ORDER BY id")
+        return [(Published(stream, seq, str(pk)), title) for stream, seq, pk, title in rows]
 
     def connections(self) -> int:
         """How many others are connected to the site's database."""

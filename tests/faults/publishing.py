@@ -4,8 +4,9 @@
     …
     told = publisher.stop()
 
-Of ten calls one is rolled back (its title says `undone`: nobody may ever receive it), one tells several people at once
-and one tells two people in a transaction. What failed is tried again with the same idempotency key until it is told.
+Of ten calls one is rolled back (its title says `undone`: nobody may ever receive it), one tells several people at once,
+one tells two people in a transaction, and one a topic, if there is one. What failed is tried again with the same
+idempotency key until it is told.
 """
 
 import contextlib
@@ -33,7 +34,14 @@ class Publisher:
     """The test's side."""
 
     def __init__(
-        self, stack: Stack, people: Sequence[Pass], *, rate: float, threads: int = 4, naive: bool = False
+        self,
+        stack: Stack,
+        people: Sequence[Pass],
+        *,
+        rate: float,
+        threads: int = 4,
+        naive: bool = False,
+        topic: str = "",
     ) -> None:
         self._told = stack.log_path("told")
         self._until = stack.log_path("until")
@@ -44,6 +52,7 @@ class Publisher:
             "told": str(self._told),
             "until": str(self._until),
             "naive": naive,
+            "topic": topic,
         }
         self.process = stack.script("tests.faults.publishing", json.dumps(plan))
         wait_until(lambda: self.said, timeout=30, what="word of the publisher")
@@ -101,7 +110,7 @@ class _Writer:
     def _publish(self, call: int, title: str) -> None:
         from django.db import close_old_connections, transaction
 
-        from notifications.api import notify, notify_many
+        from notifications.api import notify, notify_many, notify_topic
 
         someone = self._people[call % len(self._people)]
         next_one = self._people[(call + 1) % len(self._people)]
@@ -118,6 +127,8 @@ class _Writer:
                     with transaction.atomic():
                         notify(someone, title=title, idempotency_key=title)
                         notify(next_one, title=title, idempotency_key=f"{title} also")
+                case 9 if self._plan["topic"]:
+                    notify_topic(self._plan["topic"], title=title, idempotency_key=title)
                 case _:
                     notify(someone, title=title, idempotency_key=title)
         finally:
