@@ -43,6 +43,7 @@ from tickets.brokers import (
     forget_broker_logins,
     log_in_to_broker,
     over_broker_logins,
+    refuse_broker_login,
 )
 from tickets.concurrency import PATIENT_SECONDS, PROMPT_SECONDS, Concurrency
 from tickets.conf import conf, once
@@ -145,6 +146,7 @@ __all__ = [
     "path_of",
     "prepared_cursor",
     "redeem",
+    "refuse_broker_login",
     "revoke",
     "seen",
     "session_sql",

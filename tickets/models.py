@@ -92,7 +92,9 @@ class BrokerLogin(models.Model):
     """A login to the message broker, which asks later what the person may do and knows of no session. See
     `tickets.brokers`."""
 
-    session = models.ForeignKey(LoginSession, models.CASCADE, related_name="+")
+    # It outlives its session, whose person may have been deleted: what they have open there is still to be closed.
+    # Without a constraint: a process of the release before this one is to be able to delete people all the same.
+    session = models.ForeignKey(LoginSession, models.DO_NOTHING, null=True, related_name="+", db_constraint=False)
     # What the broker knows the person by, whatever they are called later.
     username = models.CharField(max_length=255, db_index=True)
     vhost = models.CharField(max_length=255)

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from tickets.allowance import MICRO
 from tickets.conf import conf
 from tickets.identification import METHOD
-from tickets.models import Allowance, AuditEvent, LoginSession, Ticket
+from tickets.models import Allowance, AuditEvent, BrokerLogin, LoginSession, Ticket
 
 BATCH = 1_000
 
@@ -29,6 +29,10 @@ def prune(*, now: datetime, batch_size: int = BATCH) -> Iterator[tuple[str, int]
     # remembered that its session was ended.
     longer = over - timedelta(days=conf.SESSION_DAYS)
     sessions = LoginSession.objects.filter(expires_at__lt=over).exclude(method=METHOD, expires_at__gte=longer)
+    # Those that lost their session with its person are waiting for whoever closes connections, if anybody does.
+    lost = Q(session__created_at=None, logged_in_at__lt=longer)
+    logins = BrokerLogin.objects.filter(Q(session__expires_at__lt=over) | lost)
+    yield "broker's logins", delete_in_batches(logins, batch_size)
     yield "login sessions", delete_in_batches(sessions, batch_size)
     audited = AuditEvent.objects.filter(at__lt=now - timedelta(days=conf.AUDIT_DAYS))
     yield "audited acts", delete_in_batches(audited, batch_size)

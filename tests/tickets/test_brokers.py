@@ -15,6 +15,7 @@ from tickets.grants import EndReason, Purpose
 from tickets.issuing import issue
 from tickets.minting import mint
 from tickets.models import BrokerLogin, Ticket
+from tickets.pruning import prune
 from tickets.sessions import end_session, keep_out, open_session
 from tickets.tokens import sign_in
 
@@ -164,7 +165,7 @@ def test_a_login_counts_as_long_as_its_session_does(user, session_id, ticket, no
     assert log_in_to_broker("alice", ticket, "/", now=now) is None, "nor may it be asked again"
     (over,) = over_broker_logins(thorough=True, now=now)
     assert (over.pk, over.username) == (login.pk, "alice"), "as the broker knows them"
-    if end not in (new_password, renamed):
+    if end is not new_password:
         assert over_broker_logins(now=now) == [over]
     forget_broker_logins([over.pk])
     assert over_broker_logins(thorough=True, now=now) == []
@@ -194,6 +195,64 @@ def test_who_took_the_name_of_somebody_else_is_not_them(user, session_id, ticket
     renamed(session_id, user, now)
     type(other).objects.filter(pk=other.pk).update(username="alice")
     assert broker_person("alice", now=now) is None
+
+
+def test_nobody_has_what_is_open_under_the_name_of_somebody_else(user, session_id, ticket, other, now, later, audited):
+    log_in_to_broker("alice", ticket, "/", now=now)
+    renamed(session_id, user, now)
+    type(other).objects.filter(pk=other.pk).update(username="alice")
+    theirs = open_session(other, method="test", now=now)
+
+    def come(moment):
+        how = {"user": other, "session_id": theirs, "purpose": Purpose.BROKER, "now": moment}
+        return log_in_to_broker("alice", issue(**how).ticket, "/", now=moment)
+
+    assert come(now) is broker_person("alice", now=now) is None, "her connections may be open still"
+    assert audited("broker_login")[-1]["why"] == "name_in_use"
+    (over,) = over_broker_logins(now=now)
+    forget_broker_logins([over.pk])
+    assert come(later(seconds=9)).user_id == other.pk
+
+
+def test_a_new_name_hides_nothing_of_the_old_one(user, session_id, ticket, now, later):
+    log_in_to_broker("alice", ticket, "/", now=now)
+    renamed(session_id, user, now)
+    moment = later(minutes=1)
+    how = {"network": HOME, "purpose": Purpose.BROKER, "now": moment}
+    assert log_in_to_broker("alicia", issue(user=user, session_id=session_id, **how).ticket, "/", now=moment)
+    assert [over.username for over in over_broker_logins(now=moment)] == ["alice"]
+
+
+def test_of_somebody_who_is_deleted_what_is_open_is_known(user, ticket, now):
+    log_in_to_broker("alice", ticket, "/", now=now)
+    user.delete()
+    assert broker_person("alice", now=now) is None
+    (over,) = over_broker_logins(now=now)
+    assert over.username == "alice"
+    again = type(user).objects.create_user("alice")
+    how = {"user": again, "session_id": open_session(again, method="test", now=now), "now": now}
+    assert log_in_to_broker("alice", issue(purpose=Purpose.BROKER, **how).ticket, "/", now=now) is None
+    forget_broker_logins([over.pk])
+    assert log_in_to_broker("alice", issue(purpose=Purpose.BROKER, **how).ticket, "/", now=now).user_id == again.pk
+
+
+def test_logins_go_when_they_are_long_over(user, session_id, ticket, other, now, later):
+    log_in_to_broker("alice", ticket, "/", now=now)
+    theirs = issue(user=other, session_id=open_session(other, method="test", now=now), purpose=Purpose.BROKER, now=now)
+    log_in_to_broker("bob", theirs.ticket, "/", now=now)
+    other.delete()
+    for days, kept in ((30.9, 2), (31.1, 0)):
+        dict(prune(now=later(days=days)))
+        assert BrokerLogin.objects.count() == kept
+
+
+@pytest.mark.parametrize("again", [0, 9])
+def test_why_somebody_is_refused_is_audited(user, session_id, ticket, now, later, audited, again):
+    log_in_to_broker("alice", ticket, "/", now=now)
+    log_in_to_broker("alice", ticket, "/" if again else "/other", now=later(seconds=again))
+    line = audited("broker_login")[-1]
+    assert (line["ok"], line["why"], line["name"]) == (False, "used", "alice")
+    assert ticket not in str(audited())
 
 
 def test_who_is_in_is_found_by_one_query(ticket, now, django_assert_num_queries):

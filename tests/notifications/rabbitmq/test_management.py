@@ -113,12 +113,22 @@ def test_what_only_a_look_at_each_says_is_found_a_little_later(session_id, ann, 
     api = Api()
     enforcer = Enforcer(api)
     enforcer.look()
-    type(ann).objects.filter(pk=ann.pk).update(username="anna")
+    type(ann).objects.filter(pk=ann.pk).update(password="another")
     enforcer.look()
     assert api.closed == []
     clock[0] += management.THOROUGH_SECONDS
     enforcer.look()
+    assert api.closed == ["ann"]
+
+
+def test_who_is_called_otherwise_or_is_no_more_loses_what_they_have_at_once(session_id, ann):
+    api = Api()
+    type(ann).objects.filter(pk=ann.pk).update(username="anna")
+    Enforcer(api).look()
     assert api.closed == ["ann"], "as the broker knows them"
+    ann.delete()
+    Enforcer(api).look()
+    assert api.closed == ["ann", "ann"]
 
 
 @pytest.mark.django_db(transaction=True)
