@@ -10,8 +10,9 @@ class NotificationsConfig(AppConfig):
         autodiscover_modules("topic_rules")
         from . import checks, deployment_checks, retention, site_checks  # noqa: F401  (importing registers the system checks)
         from .live import revocation
-        from .rabbitmq import people
+        from .rabbitmq import people, queues
 
         people.connect()
+        queues.connect()
         retention.connect()
         revocation.connect()

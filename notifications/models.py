@@ -270,3 +270,17 @@ class Connection(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class BrokerQueue(models.Model):
+    """Whose a queue is that the broker made up the name of; see `notifications.rabbitmq.queues`."""
+
+    name = models.CharField(max_length=100, primary_key=True)
+    owner = models.CharField(max_length=32, help_text="As the person's stream is called, behind its dot.")
+    kept_until = models.DateTimeField(db_index=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name

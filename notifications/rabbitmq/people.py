@@ -1,5 +1,6 @@
 """Who is logged in to the broker, remembered for a moment: one subscription is five questions about one person."""
 
+import threading
 import time
 from collections import OrderedDict
 from typing import Any, Final
@@ -10,30 +11,37 @@ from tickets.signals import person_changed, session_ended
 SECONDS: Final = 1.0
 MANY: Final = 1_000
 
-_known: "OrderedDict[str, tuple[float, BrokerPerson | None]]" = OrderedDict()
+_known: "OrderedDict[str, tuple[float, BrokerPerson]]" = OrderedDict()
+_lock = threading.Lock()
+_ends = 0
 
 
 def find(username: str) -> BrokerPerson | None:
     """By the name that the broker knows them by; None if nobody of it is logged in any more."""
-    known = _known.get(username)
-    if known is not None and time.monotonic() < known[0]:
-        return known[1]
-    until = time.monotonic() + SECONDS  # from before it was read
+    with _lock:
+        known = _known.get(username)
+    return known[1] if known is not None and time.monotonic() < known[0] else look(username)
+
+
+def look(username: str) -> BrokerPerson | None:
+    """As they are now. Who is not logged in is not remembered as such: another process may let them in meanwhile."""
+    ends, until = _ends, time.monotonic() + SECONDS  # from before it was read
     person = broker_person(username)
-    remember(username, person, until)
+    with _lock:
+        _known.pop(username, None)
+        if person is not None and ends == _ends:
+            _known[username] = until, person
+            while len(_known) > MANY:
+                _known.popitem(last=False)
     return person
 
 
-def remember(username: str, person: BrokerPerson | None, until: float) -> None:
-    _known[username] = until, person
-    _known.move_to_end(username)
-    while len(_known) > MANY:
-        _known.popitem(last=False)
-
-
 def forget(*_args: Any, **_kwargs: Any) -> None:
-    """Everybody: what ended may have been anybody's."""
-    _known.clear()
+    """Everybody, also whoever is being read: what ended may have been anybody's."""
+    global _ends
+    with _lock:
+        _ends += 1
+        _known.clear()
 
 
 def connect() -> None:

@@ -14,8 +14,8 @@ EXCHANGE: Final = "usher.notifications"
 
 _PERMISSIONS: Final = frozenset({"configure", "write", "read"})
 
-_OF_STOMP: Final = re.compile(r"stomp-subscription-[A-Za-z0-9_-]+\Z", re.ASCII)
-"""Made up by the broker, for a subscription that names no queue, and known to nobody else."""
+_OF_STOMP: Final = re.compile(r"stomp-subscription-[A-Za-z0-9_-]{1,64}\Z", re.ASCII)
+"""Made up by the broker, for a subscription that names no queue: whose one is, the name does not say, see `queues`."""
 
 _OF_MQTT: Final = re.compile(r"mqtt-subscription-(.+)qos[01]\Z", re.ASCII)
 """Made by the broker of the client's id."""
@@ -27,12 +27,13 @@ def routing_key(stream: str) -> str:
     return f"{'user' if kind == 'u' else 'topic'}.{name}"
 
 
-def _of(user_id: Any) -> str:
+def key_of(user_id: Any) -> str:
+    """What the names of somebody's things are made of."""
     return stream_of(user_id).partition(".")[2]
 
 
 def may_use(user_id: Any, resource: str, name: str, permission: str) -> bool:
-    """Whether a person may do that with a queue or an exchange."""
+    """Whether a person may do that with a queue or an exchange. What `is_made_up` is to be theirs besides."""
     if permission not in _PERMISSIONS:
         return False
     if resource == "exchange":
@@ -41,17 +42,22 @@ def may_use(user_id: Any, resource: str, name: str, permission: str) -> bool:
 
 
 def _is_own_queue(user_id: Any, name: str) -> bool:
-    if name.startswith(f"usher.user.{_of(user_id)}."):
+    if name.startswith(f"usher.user.{key_of(user_id)}."):
         return True
     of_client = _OF_MQTT.match(name)
     if of_client is not None:
         return is_own_client(user_id, of_client[1])
+    return is_made_up(name)
+
+
+def is_made_up(name: str) -> bool:
+    """Whether the broker gave the queue a name that says of nobody that it is theirs."""
     return bool(_OF_STOMP.match(name))
 
 
 def is_own_client(user_id: Any, client_id: str) -> bool:
     """Whether an MQTT client of theirs may be called so: who takes a name sends away whoever has it."""
-    return client_id.startswith(f"usher.{_of(user_id)}.")
+    return client_id.startswith(f"usher.{key_of(user_id)}.")
 
 
 def listens_to(user_id: Any, resource: str, name: str, permission: str, key: str) -> bool | str:
@@ -65,4 +71,4 @@ def listens_to(user_id: Any, resource: str, name: str, permission: str, key: str
     kind, _, rest = key.partition(".")
     if kind == "topic":
         return rest
-    return kind == "user" and rest == _of(user_id)
+    return kind == "user" and rest == key_of(user_id)

@@ -13,15 +13,16 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from django.contrib.auth.models import Group
+from django.contrib.auth import get_user_model
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, HttpResponseNotAllowed
 from django.views.decorators.csrf import csrf_exempt
 
-from tickets.api import caller_of, is_trusted_proxy, is_within, log_in_to_broker
+from tickets.api import caller_of, is_trusted_proxy, is_within, log_in_to_broker, refuse_broker_login
 
 from .. import topics
 from ..conf import conf
-from . import grammar, people, rules
+from . import grammar, people, queues, rules
 
 logger = logging.getLogger("notifications.rabbitmq")
 
@@ -53,7 +54,7 @@ def _answer(request: HttpRequest, question: Question, needed: tuple[str, ...], o
         if request.content_type != "application/x-www-form-urlencoded":
             return grammar.DENY
         return question(grammar.read(request.body, needed, optional))
-    except grammar.NotAsked:
+    except (grammar.NotAsked, RequestDataTooBig):
         return grammar.DENY
     except Exception:
         logger.exception("RabbitMQ was answered `deny`, because that failed")
@@ -63,38 +64,56 @@ def _answer(request: HttpRequest, question: Question, needed: tuple[str, ...], o
 @_answers("username", "password", optional=("vhost", "client_id"))
 def user(asked: dict[str, str]) -> str:
     """May they log in? The one question with a credential in it; RabbitMQ may ask it twice."""
-    vhost = asked.get("vhost") or conf.RABBITMQ_VHOST
+    username, vhost = asked["username"], asked.get("vhost") or conf.RABBITMQ_VHOST
     if vhost != conf.RABBITMQ_VHOST:
+        return _refuse(username, "vhost", vhost=vhost)
+    person = log_in_to_broker(username, asked["password"], vhost, tokens=conf.RABBITMQ_AUTH_TOKENS)
+    if person is None:
         return grammar.DENY
-    person = log_in_to_broker(asked["username"], asked["password"], vhost, tokens=conf.RABBITMQ_AUTH_TOKENS)
-    people.forget()  # that nobody of that name was logged in
-    if person is None or ("client_id" in asked and not rules.is_own_client(person.user_id, asked["client_id"])):
-        return grammar.DENY
+    if "client_id" in asked and not rules.is_own_client(person.user_id, asked["client_id"]):
+        return _refuse(username, "client_id", user=person.user_id)
     return grammar.allow(_tags(person.user_id))
 
 
+def _refuse(username: str, why: str, **details: Any) -> str:
+    refuse_broker_login(username, why, **details)
+    return grammar.DENY
+
+
 def _tags(user_id: Any) -> list[str]:
-    groups = Group.objects.filter(user=user_id, name__in=_GROUPS)
-    return [_GROUPS[name] for name in groups.values_list("name", flat=True)]
+    people_of_it = get_user_model()._default_manager.filter(pk=user_id)
+    if not hasattr(people_of_it.model, "groups"):  # a user model of the site's own
+        return []
+    names = people_of_it.filter(groups__name__in=_GROUPS).values_list("groups__name", flat=True)
+    return [_GROUPS[name] for name in names]
 
 
 @_answers("username", "vhost", optional=("ip",))
 def vhost(asked: dict[str, str]) -> str:
     """May they come in there, from that address? A proxy's says nothing of where the person is."""
-    person = people.find(asked["username"])
-    address = asked.get("ip") or ""
-    if person is None or asked["vhost"] != conf.RABBITMQ_VHOST:
-        return grammar.DENY
-    return _word(person.may_come(asked["vhost"], None if is_trusted_proxy(address) else address))
+    username, address = asked["username"], asked.get("ip") or ""
+    if asked["vhost"] != conf.RABBITMQ_VHOST:
+        return _refuse(username, "vhost", vhost=asked["vhost"], address=address)
+    place = asked["vhost"], None if is_trusted_proxy(address) else address
+    person = people.find(username)
+    if person is None or not person.may_come(*place):
+        person = people.look(username)  # they may have logged in a moment ago, by another process
+    if person is None or not person.may_come(*place):
+        whose = {"user": person.user_id} if person else {}
+        return _refuse(username, "network" if person else "no_login", address=address, **whose)
+    return grammar.ALLOW
 
 
 @_answers("username", "vhost", "resource", "name", "permission")
 def resource(asked: dict[str, str]) -> str:
     """May they do that with that queue or exchange?"""
     person = _of(asked)
-    return _word(
-        person is not None and rules.may_use(person.user_id, asked["resource"], asked["name"], asked["permission"])
-    )
+    kind, name, permission = (asked[each] for each in ("resource", "name", "permission"))
+    if person is None or not rules.may_use(person.user_id, kind, name, permission):
+        return grammar.DENY
+    if rules.is_made_up(name):
+        return _word(queues.is_theirs(person.user_id, name, declared=permission == "configure"))
+    return grammar.ALLOW
 
 
 @_answers("username", "vhost", "resource", "name", "permission", "routing_key")

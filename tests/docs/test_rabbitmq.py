@@ -28,4 +28,8 @@ def test_what_it_promises():
     assert rules.EXCHANGE in PAGE and all(f"`rabbitmq-{tag}`" in PAGE for tag in grammar.TAGS)
     queues = ["usher.user.7.phone", "stomp-subscription-x", "mqtt-subscription-usher.7.phoneqos1"]
     assert all(rules.may_use(7, "queue", name, "configure") for name in queues)
-    assert "`usher.user.<id>.*`, `stomp-subscription-*`" in PAGE and "`usher.<id>.`" in PAGE
+    assert (
+        "`usher.user.<id>.*`" in PAGE
+        and "`stomp-subscription-*` that they declared first" in PAGE
+        and "`usher.<id>.`" in PAGE
+    )

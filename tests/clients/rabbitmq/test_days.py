@@ -132,6 +132,28 @@ async def test_nobody_publishes(guarded, remote, script):
         assert client.of_name("message") == []
 
 
+async def test_a_durable_queue_whose_name_can_be_worked_out_is_its_owner_s(guarded, remote):
+    """RabbitMQ makes it of the destination and the subscription's id, where the subscription names no queue."""
+    ann, ben = User(guarded, "rabbit-guess"), User(guarded, "rabbit-guessed")
+    kept = {"durable": "true", "auto-delete": "false"}
+    async with remote("stompjs.mjs") as client:
+        await ben.listen(client, identity="sub-0", **kept)
+        queues = {each["name"] for each in guarded.broker.manage("GET", "/queues") if each["durable"]}
+        (name,) = [each for each in queues if each.startswith("stomp-subscription-")]
+    ben.tell("for ben alone")
+    for destination in (f"/amq/queue/{name}", f"{EXCHANGE}/user.{ben.id}"):
+        async with remote("stompjs.mjs") as thief:
+            await ann.open(thief)
+            await thief.expect("connected")
+            headers = {"receipt": "r", **kept}
+            await thief.tell("subscribe", destination=destination, id="sub-0", headers=headers)
+            await thief.expect("closed")
+            assert thief.of_name("message") == thief.of_name("receipt") == []
+    async with remote("webstomp.mjs") as client:
+        await ben.listen(client, identity="sub-0", **kept)
+        assert (await client.expect("message"))["body"]["title"] == "for ben alone"
+
+
 async def test_a_topic_that_the_rules_grant(guarded, remote):
     ann = User(guarded, "rabbit-topic")
     async with remote("stompjs.mjs") as client:

@@ -1,3 +1,4 @@
+import json
 import re
 from urllib.parse import urlencode
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from notifications import topics
 from notifications.rabbitmq import people, views
-from tickets.api import Purpose, end_session, issue, open_session
+from tickets.api import Purpose, end_session, issue, log_in_to_broker, open_session
 from tickets.tokens import sign_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
@@ -102,6 +103,28 @@ def test_from_where(inside, settings):
     assert at("vhost", ip="10.0.0.1") == "allow", "a proxy of the site's own stands there"
 
 
+def test_who_came_in_by_another_process_a_moment_ago_may(ann, inside, session_id):
+    assert at("vhost", ip="203.0.113.7") == "allow"
+    elsewhere = issue(user=ann, session_id=session_id, network="198.51.100.1", purpose=Purpose.BROKER).ticket
+    log_in_to_broker("ann", elsewhere, "/")
+    assert at("vhost", ip="198.51.100.9") == "allow"
+
+
+def test_who_is_refused_by_the_broker_s_own_side_is_audited(ann, ticket, caplog):
+    caplog.set_level("INFO", logger="tickets.audit")
+    ask("user", username="ann", password=ticket, vhost="/private")
+    ask("user", username="ann", password=ticket, client_id="phone")
+    at("vhost", ip="198.51.100.1")
+    ask("vhost", username="ben", vhost="/", ip="198.51.100.1")
+    ask("vhost", username="ann", vhost="/private", ip="198.51.100.1")
+    refused = [
+        json.loads(line.getMessage()) for line in caplog.records if '"broker_login", "ok": false' in line.getMessage()
+    ]
+    assert [line["why"] for line in refused] == ["vhost", "client_id", "network", "no_login", "vhost"]
+    assert refused[2]["address"] == "198.51.100.1"
+    assert ticket not in caplog.text
+
+
 def test_what_is_ones_own(ann, inside):
     queue = {"resource": "queue", "name": f"usher.user.{ann.pk}.phone"}
     assert [at("resource", permission=each, **queue) for each in ("configure", "write", "read")] == ["allow"] * 3
@@ -110,6 +133,23 @@ def test_what_is_ones_own(ann, inside):
     assert at("resource", **{**EXCHANGE, "permission": "write"}) == "deny"
     assert at("topic", routing_key=f"user.{ann.pk}", **TOPIC) == "allow"
     assert at("topic", routing_key="user.*", **TOPIC) == "deny"
+
+
+def test_a_queue_whose_name_rabbitmq_made_up_is_theirs_who_declared_it(ann, inside):
+    ben = type(ann).objects.get(username="ben")
+    theirs = issue(user=ben, session_id=open_session(ben, method="test"), purpose=Purpose.BROKER).ticket
+    assert ask("user", username="ben", password=theirs) == "allow"
+    queue = {"resource": "queue", "name": "stomp-subscription-EjBc1RpTV3WFQVvujHhLLQ", "vhost": "/"}
+    for permission, name, answer in (
+        *(("read", "ben", "deny"), ("configure", "ann", "allow"), ("write", "ann", "allow"), ("read", "ann", "allow")),
+        *(
+            ("read", "ben", "deny"),
+            ("configure", "ben", "deny"),
+            ("write", "ben", "deny"),
+            ("configure", "ann", "allow"),
+        ),
+    ):
+        assert ask("resource", username=name, permission=permission, **queue) == answer, (name, permission)
 
 
 def test_topics_are_decided_by_their_rules(ann, inside):
