@@ -9,6 +9,7 @@ from prometheus_client.utils import floatToGoString
 
 import notifications.figures
 import tickets.counted  # noqa: F401 - names the figures of its room, as the other does
+from notifications.figures import RELAY_LAG
 from tickets.figures import Counter, Figure, Gauge, Histogram, every
 
 PREFIX = "usher_"
@@ -41,8 +42,8 @@ def _of(figure: Figure) -> Iterator[Series]:
 
 
 def declared() -> set[Series]:
-    """All that a process may tell of us, however long it lives."""
-    return {series for figure in every() for series in _of(figure)}
+    """All that a server process may tell of us, however long it lives."""
+    return {series for figure in every() if figure is not RELAY_LAG for series in _of(figure)}
 
 
 def check_series(scrape: str) -> None:
