@@ -174,8 +174,16 @@ def message_of(parcel: Parcel, now: datetime | None = None) -> aio_pika.Message:
 
 def run(line: Line, stopped: threading.Event) -> None:
     """Relay until told to stop, whatever is away meanwhile."""
-    outage, lag = Outage("nothing is relayed"), Lag()
+    lag = Lag()
     figures.RELAY_LAG.read = lag.seconds
+    try:
+        _run(line, stopped, lag)
+    finally:
+        figures.RELAY_LAG.read = None
+
+
+def _run(line: Line, stopped: threading.Event, lag: "Lag") -> None:
+    outage = Outage("nothing is relayed")
     while not stopped.is_set():
         try:
             if not line.connected:
