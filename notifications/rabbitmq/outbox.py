@@ -16,7 +16,7 @@ Rules of this file:
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from .. import store, topic_store
+from .. import api, store, topic_store
 from ..models import Notification, Outbox, Relayed, TopicNotification
 from ..wire import vocabulary
 from ..wire.doorbell import stream_of, stream_of_topic
@@ -36,6 +36,9 @@ AT_ONCE: Final = 500
 HELD_SECONDS: Final = 30
 """How long streams may be with a relay that does nothing (a frozen machine) before others have them: more than
 `deliver` takes."""
+
+LATE: Final = timedelta(seconds=1)
+"""A publisher that lives has given the number by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,18 @@ def _settle(taken: Sequence[_Taken]) -> None:
 
 def _any_of(conditions: Iterable[Q]) -> Q:
     return Q(*conditions, _connector=Q.OR)
+
+
+def number_late(*, now: datetime | None = None) -> None:
+    """
+    Number what publishers left who died between the commit and the number. Hubs do so for whoever listens there, of
+    topics only while somebody does; where only the broker listens, this has to.
+    """
+    before = (now or timezone.now()) - LATE
+    _positions, people = store.look([], unnumbered_before=before)
+    if people:
+        api.number_waiting(people)
+    api.number_late_topics(written_before=before)
 
 
 def oldest() -> datetime | None:

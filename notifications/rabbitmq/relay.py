@@ -36,6 +36,7 @@ CONNECT_SECONDS: Final = 5.0
 IDLE_SECONDS: Final = 0.2
 HEARTBEAT_SECONDS: Final = 30
 LOOK_SECONDS: Final = 1.0
+LATE_SECONDS: Final = 2.0
 LAST_SECONDS: Final = 1.0
 
 LONGEST_EXPIRATION: Final = 30 * 86_400.0
@@ -183,11 +184,12 @@ def run(line: Line, stopped: threading.Event) -> None:
 
 
 def _run(line: Line, stopped: threading.Event, lag: "Lag") -> None:
-    outage = Outage("nothing is relayed")
+    outage, late = Outage("nothing is relayed"), Late()
     while not stopped.is_set():
         try:
             if not line.connected:
                 line.connect()
+            late.look()
             moved = outbox.relay(line.publish)
             lag.look(idle=moved < 0)
         except (*AWAY, DatabaseError) as error:
@@ -197,6 +199,18 @@ def _run(line: Line, stopped: threading.Event, lag: "Lag") -> None:
             figures.RELAYED.add(many=max(0, moved))
             if moved <= 0:
                 line.wait(IDLE_SECONDS)
+
+
+class Late:
+    """Every now and then, what publishers left without a number."""
+
+    def __init__(self) -> None:
+        self._looked_at = -LATE_SECONDS
+
+    def look(self) -> None:
+        if time.monotonic() - self._looked_at >= LATE_SECONDS:
+            outbox.number_late()
+            self._looked_at = time.monotonic()
 
 
 class Lag:

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from notifications import store, topic_store, topics
 from notifications.api import mute, notify, notify_many, notify_topic
-from notifications.models import Outbox, Relayed
+from notifications.models import Notification, Outbox, Relayed, TopicNotification
 from notifications.rabbitmq import outbox
 from tests.support.processes import wait_until
 
@@ -257,6 +257,23 @@ def test_streams_do_not_stay_with_a_relay_that_does_nothing(ann, broker, monkeyp
     done.set()
     thread.join()
     assert broker.titles == ["x"] and failed, "what the other did is void"
+
+
+def test_what_a_dead_publisher_left_is_numbered(ann, broker):
+    """Where only the broker listens, nobody else may."""
+    notify(ann, title="numbered")
+    notify_topic("orders.7", title="numbered")
+    broker.relay()
+    moment = timezone.now() - timedelta(seconds=2)
+    said = {"kind": "", "level": "info", "title": "late", "created_at": moment}
+    Notification.objects.create(user=ann, **said)
+    TopicNotification.objects.create(topic="orders.7", **said)
+    assert broker.relay() == -1
+    outbox.number_late(now=moment + timedelta(seconds=0.5))
+    assert broker.relay() == -1, "its publisher may be at it"
+    outbox.number_late()
+    assert broker.relay() == 2
+    assert (broker.numbers(f"u.{ann.pk}"), broker.numbers("t.orders.7")) == ([1, 2], [1, 2])
 
 
 def test_how_long_it_has_waited(ann, broker):

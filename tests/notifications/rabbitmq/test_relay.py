@@ -92,6 +92,7 @@ def test_it_goes_on_whatever_is_away(monkeypatch, caplog):
     ]
 
 
+@pytest.mark.django_db
 def test_a_fault_of_ours_is_not_taken_for_the_brokers(monkeypatch):
     stopped = threading.Event()
     line = Broken([], stopped)
