@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from math import inf
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
@@ -22,6 +23,10 @@ _RABBITMQ: Mapping[str, tuple[type, ...]] = {
     "RABBITMQ_VHOST": (str,),
     "RABBITMQ_URL": (str,),
     "RABBITMQ_MANAGEMENT_URL": (str,),
+}
+_SCHEMES: Mapping[str, tuple[str, str]] = {
+    "RABBITMQ_URL": ("amqp", "amqps"),
+    "RABBITMQ_MANAGEMENT_URL": ("http", "https"),
 }
 _NO_NUMBERS = ("ON_EXPIRY", "AUTHENTICATE_EACH_MESSAGE", "KINDS", "UNMUTABLE_KINDS", "METRICS_TOKEN", *_RABBITMQ)
 
@@ -136,6 +141,12 @@ def check_rabbitmq(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         if not isinstance(value, kinds):
             hint = f"It is a {kinds[0].__name__}."
             found.append(Error(f"NOTIFICATIONS[{name!r}] is {value!r}.", hint=hint, id="notifications.E016"))
+    for name, schemes in _SCHEMES.items():
+        value = getattr(conf, name)
+        if value and isinstance(value, str) and urlsplit(value).scheme not in schemes:
+            hint = f"It begins with {schemes[0]}:// or {schemes[1]}://."
+            message = f"NOTIFICATIONS[{name!r}] is an address of something else."  # there may be a password in it
+            found.append(Error(message, hint=hint, id="notifications.E016"))
     networks = conf.RABBITMQ_AUTH_NETWORKS
     for entry in networks if isinstance(networks, _RABBITMQ["RABBITMQ_AUTH_NETWORKS"]) else ():
         if not is_network(entry):

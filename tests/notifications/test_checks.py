@@ -61,6 +61,8 @@ def test_settings_that_make_no_sense(ours, number):
         ({"RABBITMQ_AUTH_TOKENS": None}, "notifications.E016"),
         ({"RABBITMQ_VHOST": 1}, "notifications.E016"),
         ({"RABBITMQ_URL": None}, "notifications.E016"),
+        ({"RABBITMQ_URL": "http://127.0.0.1:5672/"}, "notifications.E016"),
+        ({"RABBITMQ_MANAGEMENT_URL": "127.0.0.1:15672"}, "notifications.E016"),
         ({"RABBITMQ_AUTH_NETWORKS": ["127.0.0.1/8"]}, "notifications.E017"),
         ({"RABBITMQ_AUTH_NETWORKS": ["localhost"]}, "notifications.E017"),
     ],
@@ -70,6 +72,12 @@ def test_a_broker_that_makes_no_sense(ours, number):
     with override_settings(NOTIFICATIONS=ours):
         assert found(check_rabbitmq(None)) == [number]
         assert found(check_settings(None)) == []
+
+
+def test_what_is_said_of_an_address_has_no_password_in_it():
+    with override_settings(NOTIFICATIONS={"RABBITMQ_URL": "http://usher:secret@broker/"}):
+        (message,) = check_rabbitmq(None)
+        assert "secret" not in message.msg
 
 
 def test_a_broker_that_does():
