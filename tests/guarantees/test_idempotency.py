@@ -148,4 +148,4 @@ async def test_over_rest_too(stack):
             assert pk not in ids
 
         assert not one.complaints() and not two.complaints()
-    assert Counter(title for _, _, _, title in look(stack))["said"] == 27
+    assert Counter(title for _, _, _, title in look(stack))["said"] == 12
